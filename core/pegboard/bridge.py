@@ -1,0 +1,67 @@
+"""A bridge makes every class of an installed library known by its own name, without importing the library."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Bridge:
+    """The parts of one library on one board.
+
+    Args:
+        name: the prefix that reaches its parts past a registered one of the same name, e.g. ``"torchvision"``.
+        library: the distribution that brings them; where it is not installed, the bridge has no parts.
+        family: names this list in the cache, e.g. ``"optimizers"``.
+        names: reads the library's source (``pegboard.source``): part name -> ``"module:attribute"``.
+        supplied: arguments that the run fills in, where a part has them.
+        parts: arguments that are themselves parts, with their board, where a part has them.
+    """
+
+    name: str
+    library: str
+    family: str
+    names: Callable[[], Mapping[str, str]]
+    supplied: Sequence[str] = ()
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def targets(self) -> Mapping[str, str]:
+        """Part name -> address; read from the source once a version, then from a cache file."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            release = version(self.library)
+        except PackageNotFoundError:
+            return {}
+        file = cache_folder() / f"{self.library}-{release}-{self.family}.json"
+        try:
+            cached: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            cached = dict(self.names())
+            _write(file, cached)
+        return cached
+
+
+def cache_folder() -> Path:
+    """Where names are kept between processes: ``$PEGBOARD_CACHE``, else ``pegboard`` in the user's cache folder."""
+    own = os.environ.get("PEGBOARD_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(own) if own else (Path(base) if base else Path("~/.cache").expanduser()) / "pegboard"
+
+
+def _write(file: Path, names: Mapping[str, str]) -> None:
+    """Keep the names for the next process; a cache that cannot be written costs a tenth of a second, nothing else."""
+    temporary = file.with_suffix(f".{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(names), encoding="utf-8")
+        temporary.replace(file)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,81 @@
+"""The command ``pegboard CMD``; ``tools/CMD.py`` calls the same functions. Each command is a module of its own."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from pegboard.errors import PegboardError, did_you_mean
+
+# Command -> one line of help; the module of that name has add_arguments(parser) and run(arguments) -> exit status.
+COMMANDS = {
+    "train": "train what a config describes",
+    "test": "evaluate a run, a checkpoint or a weights file",
+    "check": "find everything wrong with a config, without running it",
+    "print": "print a config as it is after bases and overrides",
+    "plugins": "list plugins, and the parts that they register",
+}
+
+Command = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``pegboard CMD ARGUMENT...``: the exit status, 2 for a user's mistake."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in COMMANDS:
+        return run(arguments[0], arguments[1:])
+    return _others(arguments)
+
+
+def run(name: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """One built-in command; ``prog`` is how its usage calls it."""
+    module = import_module(f"pegboard.cli.{name}_command")
+    command = (COMMANDS[name], module.add_arguments, module.run)
+    return _execute(command, list(sys.argv[1:] if argv is None else argv), prog or f"pegboard {name}")
+
+
+def _execute(command: Command, argv: list[str], prog: str) -> int:
+    help_line, add_arguments, function = command
+    parser = argparse.ArgumentParser(prog=prog, description=help_line[0].upper() + help_line[1:] + ".")
+    add_arguments(parser)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a mistake too")
+    arguments = parser.parse_args(argv)
+    try:
+        return function(arguments)
+    except PegboardError as error:
+        if arguments.debug:
+            raise
+        print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _others(arguments: list[str]) -> int:
+    """Commands that plugins add; and help, which lists them."""
+    from pegboard.plugins import ask_each
+
+    added: dict[str, Command] = {}
+    for plugin, commands in ask_each("pegboard_commands"):
+        if isinstance(commands, Exception):
+            print(f"plugin {plugin!r} cannot add its commands: {commands}", file=sys.stderr)
+        else:
+            added |= commands
+    if arguments and arguments[0] in added:
+        return _execute(added[arguments[0]], arguments[1:], f"pegboard {arguments[0]}")
+    lines = {**COMMANDS, **{name: command[0] for name, command in added.items()}}
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: pegboard COMMAND ...\n\ncommands:")
+        for name, line in lines.items():
+            print(f"  {name:<10} {line}")
+        print("\n`pegboard COMMAND --help` says more.")
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from pegboard import __version__
+
+        print(f"pegboard {__version__}")
+        return 0
+    nearest = did_you_mean(arguments[0], lines, otherwise=f"; there are {', '.join(lines)}")
+    print(f"pegboard: there is no command {arguments[0]!r}{nearest}", file=sys.stderr)
+    return 2

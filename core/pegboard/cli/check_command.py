@@ -1,0 +1,23 @@
+"""``pegboard check CONFIG``."""
+
+import argparse
+import sys
+
+from pegboard.cli.common import add_config, load
+from pegboard.config import check
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print every problem, one a line; 2 if there is one."""
+    problems = check(load(arguments))
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        print(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
+        return 2
+    print(f"{arguments.config}: no problems")
+    return 0

@@ -1,0 +1,65 @@
+"""``pegboard plugins [BOARD [PATTERN]]``."""
+
+import argparse
+import sys
+
+from pegboard.errors import PegboardError, did_you_mean
+from pegboard.plugins import installed_plugins
+from pegboard.registry import BOARDS, Registry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("board", nargs="?", metavar="BOARD", help=f"one of {', '.join(name.upper() for name in BOARDS)}")
+    parser.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="names to list, e.g. 'Ada*' or 'torch:*'")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Every plugin, or every part of one board that matches; torch is not imported."""
+    if arguments.board:
+        return _parts(_board(arguments.board), arguments.pattern)
+    plugins = installed_plugins()
+    rows = []
+    for plugin in plugins:
+        what = [
+            f"{count} {board.name}"
+            for board in BOARDS.values()
+            if (count := sum(entry.plugin == plugin.name for entries in board.entries.values() for entry in entries))
+        ]
+        rows.append([plugin.name, f"{plugin.distribution} {plugin.version}", plugin.error and "BROKEN" or ", ".join(what) or "-"])
+    _left_aligned([["plugin", "distribution", "registers"], *rows])
+    bridges = [(board, bridge) for board in BOARDS.values() for bridge in board.bridges if bridge.targets]
+    print()
+    _left_aligned(
+        [
+            ["bridge", "library", "reaches"],
+            *([bridge.name, bridge.library, f"{len(bridge.targets)} {board.name}"] for board, bridge in bridges),
+        ]
+    )
+    for plugin in plugins:
+        if plugin.error:
+            print(f"\n{plugin.name} ({plugin.distribution} {plugin.version}) is broken:\n{plugin.traceback.rstrip()}")
+    return 0
+
+
+def _board(name: str) -> Registry:
+    board = BOARDS.get(name.lower())
+    if board is None:
+        boards = [known.upper() for known in BOARDS]
+        raise PegboardError(f"there is no board {name!r}" + did_you_mean(name, boards, otherwise=f"; there are {', '.join(boards)}"))
+    return board
+
+
+def _parts(board: Registry, pattern: str) -> int:
+    entries = board.list(pattern)
+    if not entries:
+        raise PegboardError(f"no name in {board.name.upper()} matches {pattern!r}" + did_you_mean(pattern, [e.name for e in board.list()]))
+    _left_aligned([[entry.name, entry.plugin, entry.describe()[:100]] for entry in entries])
+    return 0
+
+
+def _left_aligned(rows: list[list[str]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), file=sys.stdout)
+
+

@@ -1,0 +1,65 @@
+"""``pegboard test RUN_OR_CHECKPOINT``; ``tools/test.py`` is the same."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from pegboard.cli.common import add_overrides
+from pegboard.config import Config, check
+from pegboard.console import show_log, table
+from pegboard.errors import CheckpointError, ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="RUN_OR_CHECKPOINT", help="a run folder, a checkpoint, or (with --config) a state dict")
+    parser.add_argument("--config", metavar="CONFIG", help="for a bare weights file: the config that says what it is; it is run")
+    parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="which data; test unless given")
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument("--plugins", nargs="+", metavar="PLUGIN", help="run these files or modules first; the run's own are not")
+    add_overrides(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the figures and write test.json."""
+    show_log()
+    path = Path(arguments.path)
+    options = arguments.cfg_options + ([f"device={arguments.device!r}"] if arguments.device else [])
+    config, state, beside = _with_config(path, arguments.config, options) if arguments.config else _of_run(path, options)
+    if not arguments.config:
+        config.values["plugins"] = list(arguments.plugins or ())  # a checkpoint runs nobody's code by itself
+    if config.values.get(arguments.split) is None:
+        raise CheckpointError(f"the config says nothing about {arguments.split!r} data; add {arguments.split}=dict(dataset=...)")
+    problems = check(config, "test")
+    if problems:
+        raise ConfigError(problems)
+    from pegboard.runner import Runner
+    from pegboard.runner.folder import write_json
+
+    metrics = Runner(config).test(arguments.split, state)
+    table(("", "value"), [(name, f"{value:.4f}") for name, value in metrics.items()], file=sys.stdout)
+    write_json(beside / "test.json", {"checkpoint": str(path), "split": arguments.split, "metrics": metrics})
+    return 0
+
+
+def _of_run(path: Path, options: list[str]) -> tuple[Config, dict[str, Any], Path]:
+    """The config that a checkpoint of ours holds as data; no config file is run."""
+    from pegboard import checkpoint
+    from pegboard.runner.folder import find_run
+
+    if path.is_file():
+        state, beside = checkpoint.load(path), path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    else:
+        beside = find_run(path)
+        path, state = checkpoint.Checkpoints(beside / "checkpoints").newest()
+    if "config" not in state or "model" not in state:
+        raise CheckpointError(f"{path} is no checkpoint of pegboard but a bare file of weights; say --config CONFIG")
+    config = Config.from_values(state["config"], str(path))
+    config.override(options)
+    return config, state, beside
+
+
+def _with_config(path: Path, config_file: str, options: list[str]) -> tuple[Config, dict[str, Any], Path]:
+    from pegboard import checkpoint
+
+    return Config.load(config_file, options), {"model": checkpoint.load(path)}, Path()

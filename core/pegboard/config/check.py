@@ -1,0 +1,242 @@
+"""Find everything that is wrong with a config, in one pass, before anything is built and without importing torch."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pegboard.config.annotation import choices, misfit
+from pegboard.config.duration import Duration
+from pegboard.config.keys import DEFAULT_HOOKS, LOADER_KEYS, NEEDED_TO_TRAIN, RUN_KEYS, SCHEDULER_KEYS, Key
+from pegboard.config.load import Config
+from pegboard.errors import PegboardError, Problem, did_you_mean
+from pegboard.plugins import ask_each, load_plugin
+from pegboard.registry import BOARDS, Entry, Registry
+
+Purpose = Literal["train", "test"]
+
+# Arguments that the run gives in any case; a config that gives one too is mistaken.
+GIVEN_BY_THE_RUN = {"optimizers": ("params",), "schedulers": ("optimizer",)}
+
+
+def check(config: Config, purpose: Purpose = "train") -> list[Problem]:
+    """Every problem of a config, in the order of its keys; an empty list if it can be run.
+
+    Args:
+        purpose: ``"train"`` asks for all that a training run needs, ``"test"`` for model and test data only.
+    """
+    return _Checker(config).run(purpose)
+
+
+class _Checker:
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.problems = list(config.problems)
+
+    def report(self, path: str, message: str) -> None:
+        self.problems.append(self.config.problem(path, message))
+
+    def run(self, purpose: Purpose) -> list[Problem]:
+        values = self.config.values
+        self.plugins(values.get("plugins", ()))
+        self.metrics = known_metrics(values)
+        for name, value in values.items():
+            if name in RUN_KEYS:
+                self.value(RUN_KEYS[name], value, name)
+            else:
+                self.report(name, "is no run key" + did_you_mean(name, RUN_KEYS))
+        self.missing(purpose)
+        if not self.problems:  # plugins may rely on what was checked so far
+            self.ask_plugins()
+        return self.problems
+
+    def plugins(self, names: Any) -> None:
+        folder = self.config.path.parent if self.config.path else Path()
+        for index, name in enumerate(names if isinstance(names, list | tuple) else ()):
+            try:
+                load_plugin(str(name), folder)
+            except PegboardError as error:
+                self.report(f"plugins.{index}", str(error))
+
+    def ask_plugins(self) -> None:
+        for plugin, found in ask_each("pegboard_check", config=self.config):
+            if isinstance(found, Exception):
+                self.report("", f"the check of plugin {plugin!r} failed: {type(found).__name__}: {found}")
+            else:
+                self.problems += found
+
+    def missing(self, purpose: Purpose) -> None:
+        needed = NEEDED_TO_TRAIN if purpose == "train" else ("model", "test")
+        typed = [problem.path for problem in self.problems]
+        for name in needed:
+            misspelt = any(did_you_mean(path, needed) == f"; did you mean {name!r}?" for path in typed)
+            if self.config.values.get(name) is None and not misspelt:
+                self.report("", f"there is no {name!r}: {RUN_KEYS[name].help}")
+
+    # -- one value -----------------------------------------------------------------------------------------------
+
+    def value(self, key: Key, value: Any, path: str) -> None:
+        if value is None:  # a child or an override that takes a key back; a needed one is reported as missing
+            return
+        if key.kind == "part":
+            self.part(BOARDS[key.board], value, path)
+        elif key.kind == "parts":
+            self.parts(BOARDS[key.board], value, path)
+        elif key.kind == "named parts":
+            self.named_parts(BOARDS[key.board], value, path)
+        elif key.kind == "loader":
+            self.options(LOADER_KEYS, value, path)
+            if isinstance(value, Mapping) and value.get("dataset") is None:
+                self.report(path, f"needs a 'dataset'; a loader takes {', '.join(LOADER_KEYS)}")
+        elif key.kind == "options":
+            self.options(key.options or {}, value, path)
+        elif key.kind == "duration":
+            self.duration(value, path)
+        elif key.kind == "plugins":
+            if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+                self.report(path, f"must be a list of files and modules, got {value!r}")
+        else:
+            self.plain(key, value, path)
+
+    def plain(self, key: Key, value: Any, path: str) -> None:
+        if expected := misfit(key.kind, value):
+            self.report(path, f"must be {expected}, got {value!r}" + did_you_mean(value, choices(key.kind)))
+        elif key.at_least is not None and value is not None and value < key.at_least:
+            self.report(path, f"must be at least {key.at_least}, got {value!r}")
+
+    def duration(self, value: Any, path: str) -> None:
+        try:
+            Duration.parse(value)
+        except ValueError as error:
+            self.report(path, str(error))
+
+    def options(self, keys: Mapping[str, Key], value: Any, path: str) -> None:
+        if not isinstance(value, Mapping):
+            self.report(path, f"must be a dict with {', '.join(keys)}, got {value!r}")
+            return
+        for name, inner in value.items():
+            if name in keys:
+                self.value(keys[name], inner, f"{path}.{name}")
+            else:
+                nearest = did_you_mean(name, keys, otherwise=f"; there are {', '.join(keys)}")
+                self.report(f"{path}.{name}", f"there is no such key{nearest}")
+
+    def parts(self, board: Registry, value: Any, path: str) -> None:
+        if isinstance(value, list | tuple):
+            for index, part in enumerate(value):
+                self.part(board, part, f"{path}.{index}")
+        else:
+            self.part(board, value, path)
+
+    def named_parts(self, board: Registry, value: Any, path: str) -> None:
+        if not isinstance(value, Mapping) or "type" in value:
+            self.report(path, f"must be a dict of parts by name, e.g. {path}=dict(mine=dict(type=...))")
+            return
+        for name, part in value.items():
+            default = DEFAULT_HOOKS.get(name) if board.name == "hooks" else None
+            if isinstance(part, Mapping) and default and "type" not in part:
+                part = {**default, **part}
+            if part is not None:
+                self.part(board, part, f"{path}.{name}")
+
+    # -- one part ------------------------------------------------------------------------------------------------
+
+    def part(self, board: Registry, cfg: Any, path: str) -> None:
+        if not isinstance(cfg, Mapping):
+            self.report(path, f"must be {board.kind} as a dict with a 'type', got {cfg!r}")
+            return
+        if "type" not in cfg:
+            typo = next((key for key in cfg if did_you_mean(key, ["type"])), None)
+            if typo is not None:
+                self.report(f"{path}.{typo}", "there is no such key; did you mean 'type'?")
+            else:
+                self.report(path, f"needs a 'type', a name in {board.name}")
+            return
+        name = cfg["type"]
+        if not isinstance(name, str):
+            self.report(f"{path}.type", f"must be a name in {board.name} as a string, got {name!r}")
+            return
+        try:
+            entry = board.find(name)
+        except LookupError as error:
+            self.report(f"{path}.type", str(error))
+            return
+        arguments = {key: value for key, value in cfg.items() if key != "type"}
+        if board.name == "schedulers":
+            arguments = self.scheduler_keys(entry, arguments, path)
+        self.arguments(board, entry, arguments, path)
+
+    def scheduler_keys(self, entry: Entry, arguments: dict[str, Any], path: str) -> dict[str, Any]:
+        own = {name: arguments.pop(name) for name in SCHEDULER_KEYS if name in arguments}
+        if "unit" not in own:
+            self.report(path, f"{entry.name} needs unit='epoch' or unit='iter': what one step of the schedule is")
+        for name, value in own.items():
+            self.value(SCHEDULER_KEYS[name], value, f"{path}.{name}")
+        if isinstance(own.get("monitor"), str):
+            self.metric(own["monitor"], f"{path}.monitor")
+        return arguments
+
+    def metric(self, name: str, path: str) -> None:
+        if name not in self.metrics:
+            nearest = did_you_mean(name, self.metrics, otherwise=f"; there are {', '.join(self.metrics)}")
+            self.report(path, f"no metric of this run is called {name!r}{nearest}")
+
+    def arguments(self, board: Registry, entry: Entry, arguments: Mapping[str, Any], path: str) -> None:
+        try:
+            signature = entry.signature()
+        except Exception as error:  # noqa: BLE001  # importing a stranger's module may raise anything
+            self.report(f"{path}.type", f"{entry.name!r} of plugin {entry.plugin!r} cannot be imported: {error}")
+            return
+        parameters = signature.parameters
+        given = GIVEN_BY_THE_RUN.get(board.name, ())
+        takes_any = any(p.kind == inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+        for name, value in arguments.items():
+            where = f"{path}.{name}"
+            parameter = parameters.get(name)
+            if name in given:
+                self.report(where, f"the run gives {entry.name} its {name!r}; leave it out")
+            elif parameter is None or parameter.kind == inspect.Parameter.VAR_POSITIONAL:
+                if not takes_any:
+                    self.report(where, f"{entry.name} takes no {name!r}" + self.nearest(name, parameters, where))
+            elif name in entry.parts:
+                self.nested(entry.parts[name], value, where)
+            elif name in entry.metrics and isinstance(value, str):
+                self.metric(value, where)
+            elif parameter.annotation is not inspect.Parameter.empty:
+                self.fits(_text(parameter.annotation), value, where)
+        filled = {*arguments, *given, *entry.supplied}
+        for parameter in parameters.values():
+            if parameter.name not in filled and parameter.default is parameter.empty and _is_named(parameter):
+                self.report(path, f"{entry.name} needs {parameter.name!r}")
+
+    def nearest(self, name: str, parameters: Iterable[str], path: str) -> str:
+        return did_you_mean(name, parameters) + self.config.inherited_note(path)
+
+    def fits(self, annotation: str, value: Any, path: str) -> None:
+        expected = misfit(annotation, value)
+        if "Duration" in expected:
+            self.duration(value, path)
+        elif expected:
+            self.report(path, f"must be {expected}, got {value!r}" + did_you_mean(value, choices(annotation)))
+
+    def nested(self, board: Registry, value: Any, path: str) -> None:
+        if isinstance(value, Mapping) and "type" not in value:
+            self.named_parts(board, value, path)
+        else:
+            self.parts(board, value, path)
+
+
+def known_metrics(values: Mapping[str, Any]) -> list[str]:
+    """The names under which a run of this config logs its losses and metrics, e.g. ``"val/top1"``."""
+    metrics = values.get("metrics")
+    own = ["loss", *(metrics if isinstance(metrics, Mapping) else ())]
+    splits = ["train", *(["val"] if values.get("val") is not None else [])]
+    return [f"{split}/{name}" for split in splits for name in own]
+
+
+def _text(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
+def _is_named(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

@@ -1,0 +1,343 @@
+"""Load a config: run its bases, run it with their names in scope, merge, and remember who set what."""
+
+import ast
+import copy
+import os
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from pegboard.config.keys import RUN_KEYS
+from pegboard.config.origin import Origin, merge, trace, without_delete
+from pegboard.config.overrides import PLACE, apply, parse
+from pegboard.errors import ConfigError, Problem, did_you_mean
+
+DEEPEST = 100  # levels of nesting; a config that goes deeper is a mistake
+
+
+@dataclass
+class Config:
+    """A merged config.
+
+    Args:
+        values: the run keys that are set, as plain data.
+        origins: a tree beside ``values``: who set what.
+        path: the file that it was loaded from, as given.
+        problems: what was found wrong while loading; ``pegboard.config.check`` adds what is wrong with the values.
+    """
+
+    values: dict[str, Any]
+    origins: Origin
+    path: Path | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> "Config":
+        """Run a config file and its bases, and apply overrides such as ``"optimizer.lr=0.1"``.
+
+        Raises:
+            ConfigError: a file cannot be run, or an override matches nothing.
+        """
+        parsed = parse(overrides)
+        names = {override.key: override.value for override in parsed if len(override.path) == 1}
+        scope = _run(Path(path), str(path), names, ())
+        config = cls({}, Origin(str(path)), Path(path))
+        for name, value in scope.values.items():
+            if name in RUN_KEYS:
+                config._take(name, value, scope.origins[name])
+        for name, place in scope.unused.items():
+            config.problems.append(Problem("is no run key, and nothing uses it" + did_you_mean(name, RUN_KEYS), name, place))
+        rest = [override for override in parsed if override.key not in scope.overridden]
+        unmatched = apply(config.values, config.origins, rest, {*RUN_KEYS})
+        if unmatched:
+            near = {*scope.values, *RUN_KEYS}
+            raise ConfigError([_with_names(problem, near) for problem in unmatched])
+        return config
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], place: str = "") -> "Config":
+        """A config from data, e.g. out of a checkpoint or a notebook; nothing is run."""
+        config = cls({}, Origin(place))
+        for name, value in values.items():
+            config._take(str(name), value, Origin(place))
+        return config
+
+    def override(self, options: Sequence[str]) -> None:
+        """Set values by path, as ``--cfg-options`` does; nothing that was computed from them follows.
+
+        Raises:
+            ConfigError: an option matches nothing.
+        """
+        problems = apply(self.values, self.origins, parse(options), {*RUN_KEYS})
+        if problems:
+            raise ConfigError(problems)
+
+    def place(self, path: str) -> str:
+        """``"FILE:LINE"`` that set the value at a dotted path, or the value around it."""
+        return self.origins.nearest(path.split(".")).place
+
+    def inherited_note(self, path: str) -> str:
+        """What a message about this value should add if it came from a base of another type; else empty."""
+        return self.origins.nearest(path.split(".")).note
+
+    def problem(self, path: str, message: str) -> Problem:
+        """A problem with the value at a dotted path, with the place that set it."""
+        return Problem(message, path, self.place(path))
+
+    def _take(self, name: str, value: Any, origin: Origin) -> None:
+        self.origins.children[name] = origin
+        self.values[name] = self._data(value, name, ())
+
+    def _data(self, value: Any, path: str, around: tuple[int, ...]) -> Any:
+        """The value as plain data; what is none is reported and becomes None."""
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if isinstance(value, Path):
+            return str(value)
+        if id(value) in around or len(around) > DEEPEST:
+            how = "contains itself" if id(value) in around else f"is nested deeper than {DEEPEST}"
+            self.problems.append(self.problem(path, f"the value {how}"))
+            return None
+        around = (*around, id(value))
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            return {key: self._data(part, f"{path}.{key}", around) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            items = [self._data(part, f"{path}.{index}", around) for index, part in enumerate(value)]
+            return items if isinstance(value, list) else tuple(items)
+        self.problems.append(self.problem(path, f"{_kind(value)} cannot be stored in a config; {_instead(value)}"))
+        return None
+
+
+def _kind(value: Any) -> str:
+    return "a dict with keys that are no strings" if isinstance(value, dict) else f"a {type(value).__name__}"
+
+
+def _instead(value: Any) -> str:
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"name it as '{value.__module__}:{value.__qualname__}'"
+    return "expected None, a bool, number, string, list, tuple or dict"
+
+
+def _with_names(problem: Problem, names: set[str]) -> Problem:
+    """An override of a name that only other values use: say which names there are."""
+    if problem.message != "matches nothing" or "." in problem.path:
+        return problem
+    return Problem(problem.message + did_you_mean(problem.path, names), problem.path, problem.place)
+
+
+@dataclass
+class _Scope:
+    """The names that a file defines, its bases' among them.
+
+    Args:
+        unused: public names that are no run keys and that nothing uses so far, with their place.
+        overridden: names whose assignment an override replaced.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
+    overridden: set[str] = field(default_factory=set)
+
+    def take_base(self, base: "_Scope") -> None:
+        """Merge a base over what earlier bases gave."""
+        _merge_over(self, base.values, base.origins)
+        self.unused |= base.unused
+        self.overridden |= base.overridden
+
+
+def _merge_over(scope: _Scope, values: Mapping[str, Any], origins: Mapping[str, Origin]) -> None:
+    for name, value in values.items():
+        if name in scope.values:
+            scope.values[name], scope.origins[name] = merge(scope.values[name], value, scope.origins[name], origins[name])
+        else:
+            scope.values[name], scope.origins[name] = without_delete(value), origins[name]
+
+
+def _run(path: Path, shown: str, overrides: Mapping[str, Any], chain: tuple[Path, ...]) -> _Scope:
+    """Run one file after its bases.
+
+    Args:
+        shown: how messages call the file.
+        chain: the files that have this one as a base, outermost first.
+    """
+    tree = _parse(path, shown)
+    scope = _Scope()
+    for base, line in _bases(tree, shown):
+        target = path.parent / base
+        around = (*chain, path.resolve())
+        if target.resolve() in around:
+            circle = [*around[around.index(target.resolve()) :], target.resolve()]
+            raise ConfigError([Problem("bases form a circle: " + " -> ".join(_shown(p) for p in circle), "_base_", f"{shown}:{line}")])
+        if not target.is_file():
+            near = did_you_mean(target.name, [file.name for file in target.parent.glob("*.py")] if target.parent.is_dir() else ())
+            raise ConfigError([Problem(f"there is no file {_shown(target)}{near}", "_base_", f"{shown}:{line}")])
+        scope.take_base(_run(target, _shown(target), overrides, around))
+    _execute(tree, path, shown, scope, overrides)
+    return scope
+
+
+def _shown(path: Path) -> str:
+    """A path as a person would write it: relative where it lies below the working directory."""
+    relative = os.path.relpath(path)
+    return relative if not relative.startswith("..") else str(path)
+
+
+def _parse(path: Path, shown: str) -> ast.Module:
+    if path.is_dir():
+        raise ConfigError([Problem("is a directory; expected a Python file", place=shown)])
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), filename=shown)
+    except FileNotFoundError:
+        near = did_you_mean(path.name, [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else ())
+        raise ConfigError([Problem(f"there is no such file{near}", place=shown)]) from None
+    except SyntaxError as error:
+        raise ConfigError([Problem(f"syntax error: {error.msg}", place=f"{shown}:{error.lineno or 1}")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem(f"is not UTF-8 text: {error.reason} at byte {error.start}", place=shown)]) from error
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        raise ConfigError([Problem(f"cannot be read: {error}", place=shown)]) from error
+
+
+def _bases(tree: ast.Module, shown: str) -> list[tuple[str, int]]:
+    """The files that ``_base_ = [...]`` names, with their lines; read without running anything."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "_base_" for t in node.targets):
+            items = node.value.elts if isinstance(node.value, ast.List | ast.Tuple) else [node.value]
+            names = [item.value if isinstance(item, ast.Constant) else None for item in items]
+            if not all(isinstance(name, str) for name in names):
+                raise ConfigError([Problem("must be a file name, or a list of them, written out", "_base_", f"{shown}:{node.lineno}")])
+            return [(str(name), item.lineno) for name, item in zip(names, items, strict=True)]
+    return []
+
+
+def _execute(tree: ast.Module, path: Path, shown: str, scope: _Scope, overrides: Mapping[str, Any]) -> None:
+    """Run the statements one by one, with the bases' names in scope, then merge what was assigned over the bases."""
+    replace = _Replace(overrides)
+    tree = ast.fix_missing_locations(replace.visit(tree))
+    namespace: dict[str, Any] = {"__file__": str(path), "__name__": "config", **copy.deepcopy(scope.values)}
+    namespace |= {_placeholder(name): value for name, value in overrides.items()}
+    origins = {name: origin.copy() for name, origin in scope.origins.items()}
+    assigned: dict[str, Origin] = {}
+    for statement in tree.body:
+        code = compile(ast.Module([statement], type_ignores=[]), shown, "exec")
+        _run_code(code, namespace, shown, statement.lineno)
+        for inner in _inside(statement):
+            for name, origin in _assignments(inner, namespace, shown, origins, set(overrides)):
+                origins[name] = assigned[name] = origin
+    own = {name: namespace[name] for name in assigned if name in namespace and not _is_code(namespace[name])}
+    for name in scope.values.keys() & namespace.keys() - own.keys():
+        if namespace[name] != scope.values[name]:  # changed in place: train["batch_size"] = 64
+            scope.values[name] = namespace[name]
+            scope.origins[name] = origins[name]
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    public = {name: origin.place for name, origin in assigned.items() if name in own and not name.startswith("_")}
+    scope.unused = {n: p for n, p in {**scope.unused, **public}.items() if n not in used and n not in RUN_KEYS}
+    scope.overridden |= replace.matched
+    own.pop("_base_", None)
+    _merge_over(scope, own, assigned)
+
+
+def _run_code(code: CodeType, namespace: dict[str, Any], shown: str, line: int) -> None:
+    try:
+        exec(code, namespace)  # a config is Python, and the README says so
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == shown]
+        message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise ConfigError([Problem(message, place=f"{shown}:{(lines or [line])[-1]}")]) from error
+
+
+def _is_code(value: Any) -> bool:
+    return isinstance(value, ModuleType)
+
+
+def _placeholder(name: str) -> str:
+    return f"__override_{name}__"
+
+
+class _Replace(ast.NodeTransformer):
+    """Puts overrides where the names are assigned, so that all that is computed from them follows."""
+
+    def __init__(self, overrides: Mapping[str, Any]) -> None:
+        self.overrides = overrides
+        self.matched: set[str] = set()
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        for target in node.targets:
+            if isinstance(target, ast.Name) and target.id in self.overrides:
+                self.matched.add(target.id)
+                node.value = ast.copy_location(ast.Name(_placeholder(target.id), ast.Load()), node.value)
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if isinstance(node.target, ast.Name) and node.target.id in self.overrides:
+            self.matched.add(node.target.id)
+            node.value = ast.copy_location(ast.Name(_placeholder(node.target.id), ast.Load()), node)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return node  # names in there are its own
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return node
+
+
+def _inside(statement: ast.stmt) -> list[ast.stmt]:
+    """The statement and, for if, for, while, with and try, those in its bodies."""
+    found = [statement]
+    for name in ("body", "orelse", "finalbody"):
+        if not isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            for inner in getattr(statement, name, ()):
+                found += _inside(inner)
+    for handler in getattr(statement, "handlers", ()):
+        found += [part for inner in handler.body for part in _inside(inner)]
+    return found
+
+
+def _assignments(
+    statement: ast.stmt, namespace: Mapping[str, Any], shown: str, origins: dict[str, Origin], overridden: set[str]
+) -> list[tuple[str, Origin]]:
+    """The names that a statement assigns, each with the origins of its value; assignments into a dict are noted there."""
+    targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
+    if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For):
+        return []
+    value = getattr(statement, "value", None)
+    found = []
+    for target in targets:
+        if isinstance(target, ast.Name) and target.id in namespace:
+            plain = value is not None and not isinstance(statement, ast.AugAssign)
+            origin = Origin(f"{shown}:{statement.lineno}")
+            if target.id in overridden and plain:
+                origin = Origin(PLACE)
+            elif plain and value is not None:
+                origin = trace(value, namespace[target.id], shown, origins)
+            found.append((target.id, origin))
+        elif isinstance(target, ast.Tuple | ast.List):
+            names = [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]
+            found += [(name, Origin(f"{shown}:{statement.lineno}")) for name in names if name in namespace]
+        elif isinstance(target, ast.Subscript):
+            _note_item(target, f"{shown}:{statement.lineno}", origins)
+    return found
+
+
+def _note_item(target: ast.Subscript, place: str, origins: dict[str, Origin]) -> None:
+    """``train["batch_size"] = 64``: the item's origin is this line."""
+    keys: list[str] = []
+    node: ast.expr = target
+    while isinstance(node, ast.Subscript):
+        if not isinstance(node.slice, ast.Constant):
+            return
+        keys.insert(0, str(node.slice.value))
+        node = node.value
+    if isinstance(node, ast.Name) and node.id in origins:
+        here = origins[node.id]
+        for key in keys[:-1]:
+            here = here.children.setdefault(key, Origin(here.place))
+        here.children[keys[-1]] = Origin(place)
+
+

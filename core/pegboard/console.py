@@ -1,0 +1,76 @@
+"""Where lines for a person go: a terminal, a notebook, a pipe, and the run's log.txt."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+logger = logging.getLogger("pegboard")
+
+
+def is_terminal() -> bool:
+    """True where a live bar can be drawn: a terminal or a notebook, not a pipe or a file."""
+    return sys.stdout.isatty() or "ipykernel" in sys.modules
+
+
+def show_log() -> None:
+    """Send pegboard's log lines to standard error; the command line calls this, a library user need not."""
+    if any(getattr(handler, "of_pegboard", False) for handler in logger.handlers):
+        return
+    handler = _StandardError()
+    handler.setFormatter(_Plain())
+    handler.of_pegboard = True  # type: ignore[attr-defined]  # our own mark, to add it only once
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+class _StandardError(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to whatever ``sys.stderr`` is at that moment, so that a captured stream gets its lines too."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
+
+
+class LogFile:
+    """Everything that is logged while it is open, with time and level, also in ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self.handler = logging.FileHandler(path, encoding="utf-8")
+        self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self.level = logger.level
+
+    def __enter__(self) -> None:
+        logger.addHandler(self.handler)
+        if logger.getEffectiveLevel() > logging.INFO:
+            logger.setLevel(logging.INFO)
+
+    def __exit__(self, *error: object) -> None:
+        logger.removeHandler(self.handler)
+        logger.setLevel(self.level)
+        self.handler.close()
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], file: IO[str]) -> None:
+    """Print columns, the first aligned left and the others right; no control characters."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, *rows]:
+        cells = [cell.ljust(width) if not i else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        print("  ".join(cells).rstrip(), file=file)
+
+
+def duration_text(seconds: float | None) -> str:
+    """``75.2`` as ``"1:15"``, hours where there are any; empty for None."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,50 @@
+"""What pegboard says when a user made a mistake: one sentence with the place and the nearest right answer."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class PegboardError(Exception):
+    """A mistake that a user can mend. The command line prints it without a traceback and exits with status 2."""
+
+
+class DataError(PegboardError):
+    """Data that is missing, damaged or not what was said."""
+
+
+class CheckpointError(PegboardError):
+    """A checkpoint that is missing, damaged, or not of this run."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a config.
+
+    Args:
+        message: what is wrong and what was expected, without the place.
+        path: dotted config path, e.g. ``"train.transforms.0.size"``; empty for a whole file.
+        place: ``"FILE:LINE"`` that set the value, or ``"--cfg-options"``; empty where unknown.
+    """
+
+    message: str
+    path: str = ""
+    place: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.place, self.path, self.message) if part)
+
+
+class ConfigError(PegboardError):
+    """Everything that is wrong with a config; ``str()`` gives one line a problem."""
+
+    def __init__(self, problems: Sequence[Problem] | str) -> None:
+        self.problems = [Problem(problems)] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def did_you_mean(name: object, candidates: Iterable[object], *, otherwise: str = "") -> str:
+    """``"; did you mean 'LeNet'?"`` for the nearest candidate, else ``otherwise``."""
+    by_lower = {str(candidate).lower(): str(candidate) for candidate in candidates}
+    near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean {by_lower[near[0]]!r}?" if near else otherwise

@@ -1,0 +1,15 @@
+"""The base of every hook, and the few hooks that every run has."""
+
+from pegboard.hooks.hook import POINTS, Hook
+from pegboard.hookspecs import hookimpl
+from pegboard.registry import Boards
+
+__all__ = ["POINTS", "Hook"]
+
+
+@hookimpl
+def pegboard_register(boards: Boards) -> None:
+    """The core's own parts come through the same door as a stranger's."""
+    boards.hooks.add_lazy("Checkpoint", "pegboard.hooks.checkpoint:Checkpoint")
+    boards.hooks.add_lazy("MetricsFile", "pegboard.hooks.metrics_file:MetricsFile")
+    boards.hooks.add_lazy("Progress", "pegboard.hooks.progress:Progress")

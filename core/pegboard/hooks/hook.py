@@ -1,0 +1,87 @@
+"""What a hook may define, and what it is given at each point."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pegboard.errors import PegboardError, did_you_mean
+
+# Every hook point, in the order in which a run passes it, with the arguments that follow (self, run).
+POINTS: Mapping[str, tuple[str, ...]] = {
+    "before_run": (),
+    "before_train": (),
+    "before_train_epoch": (),
+    "before_train_iter": ("batch",),
+    "before_optimizer_step": (),
+    "after_optimizer_step": (),
+    "after_train_iter": ("batch", "loss", "outputs"),
+    "after_train_epoch": (),
+    "before_val": (),
+    "before_val_iter": ("batch",),
+    "after_val_iter": ("batch", "outputs"),
+    "after_val": ("metrics",),
+    "before_test": (),
+    "before_test_iter": ("batch",),
+    "after_test_iter": ("batch", "outputs"),
+    "after_test": ("metrics",),
+    "on_log": ("values",),
+    "before_checkpoint": ("state",),
+    "after_checkpoint": ("path",),
+    "on_exception": ("error",),
+    "after_train": (),
+    "after_run": (),
+}
+
+
+class Hook:
+    """Watches or steers a run: define the points you need, each as ``def after_val(self, run, metrics): ...``.
+
+    A hook that raises is reported once and switched off, unless it is ``essential``: then the run ends.
+
+    ``state`` names the attributes that a resumed run must find again; they are saved under the name that the config
+    gives the hook, and may hold numbers, strings, tensors, and lists and dicts of these.
+
+    Every point gets the run first. What follows it, and when it is called (an epoch's points repeat):
+
+    ================================================ ==========================================================
+    ``before_run(run)``, ``after_run(run)``          once; the parts are built, the run folder exists
+    ``before_train(run)``, ``after_train(run)``      once, around all epochs
+    ``before_train_epoch``, ``after_train_epoch``    not repeated where a resume starts in mid-epoch
+    ``before_train_iter(run, batch)``                the batch is on the device; change it in place at most
+    ``before_optimizer_step``, ``after_...``         gradients are there, clipped; after: weights are new
+    ``after_train_iter(run, batch, loss, outputs)``  tensors on the device: reading one (``.item()``) waits for it
+    ``before_val(run)``, ``after_val(run, metrics)`` metrics: ``{"val/loss": 0.8, "val/top1": 0.71}``
+    ``before_val_iter``, ``after_val_iter``          (run, batch), (run, batch, outputs); no gradients
+    ``before_test`` ... ``after_test_iter``          the same for the test split, in `pegboard test`
+    ``on_log(run, values)``                          a record: floats by name, ``epoch`` or ``iteration`` among them
+    ``before_checkpoint(run, state)``                state: the dict that is about to be written
+    ``after_checkpoint(run, path)``                  the file is complete
+    ``on_exception(run, error)``                     the run is about to end because of it
+    ================================================ ==========================================================
+    """
+
+    essential: ClassVar[bool] = False
+    state: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, method in vars(cls).items():
+            if not name.startswith(("before_", "after_", "on_")) or not callable(method):
+                continue
+            if name not in POINTS:
+                raise TypeError(f"{cls.__name__}.{name} is no hook point" + did_you_mean(name, POINTS))
+            expected = ["self", "run", *POINTS[name]]
+            found = list(inspect.signature(method).parameters)
+            if found != expected:
+                raise TypeError(f"{cls.__name__}.{name} takes ({', '.join(found)}); expected ({', '.join(expected)})")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The attributes that ``state`` names."""
+        return {name: getattr(self, name) for name in self.state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put the saved attributes back."""
+        for name in self.state:
+            if name not in state:
+                raise PegboardError(f"the checkpoint has no {name!r} of {type(self).__name__}; it has {sorted(state)}")
+            setattr(self, name, state[name])

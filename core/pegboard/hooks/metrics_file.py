@@ -1,0 +1,54 @@
+"""The run's figures as lines of JSON."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pegboard.hooks.hook import Hook
+
+if TYPE_CHECKING:
+    from pegboard.runner import Runner
+
+
+class MetricsFile(Hook):
+    """Write each record to ``metrics.jsonl``, and what depends on the machine's speed to ``timing.jsonl``.
+
+    Two runs of one config and seed write the same ``metrics.jsonl``. A resumed run first cuts both files back to what
+    they held at its checkpoint.
+    """
+
+    essential = True
+    state = ("sizes",)
+
+    def __init__(self) -> None:
+        self.sizes = {"metrics.jsonl": 0, "timing.jsonl": 0}  # bytes at the last checkpoint
+
+    def before_run(self, run: "Runner") -> None:
+        for name, size in self.sizes.items():
+            with (run.folder / name).open("ab") as file:
+                file.truncate(size)
+
+    def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
+        with (run.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({name: _strict(value) for name, value in values.items()}) + "\n")
+        timing = {
+            "time": round(time.time(), 3),
+            "iteration": run.iteration,
+            "images_per_second": round(run.speed.recent, 1),
+        }
+        with (run.folder / "timing.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(timing) + "\n")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sizes": dict(self.sizes)}
+
+    def before_checkpoint(self, run: "Runner", state: Mapping[str, Any]) -> None:
+        for name in self.sizes:
+            self.sizes[name] = (run.folder / name).stat().st_size
+
+
+def _strict(value: Any) -> Any:
+    """JSON knows no nan and no infinity."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,171 @@
+"""Find the installed plugins, let each register its parts, and keep one that fails from harming the others."""
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from pegboard import hookspecs
+from pegboard.errors import PegboardError, did_you_mean
+from pegboard.registry import BOARDS, Boards, Entry, registering
+
+
+@dataclass
+class Plugin:
+    """One plugin that is installed, or that a config names.
+
+    Args:
+        error: why it could not be loaded, in one line; empty if it works.
+        traceback: the whole of it.
+    """
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    module: str = ""
+    error: str = ""
+    traceback: str = field(default="", repr=False)
+
+
+@cache
+def manager() -> pluggy.PluginManager:
+    """The plugin manager that holds every plugin that works, pegboard's own parts first."""
+    plugins = pluggy.PluginManager("pegboard")
+    plugins.add_hookspecs(hookspecs)
+    return plugins
+
+
+_installed: list[Plugin] | None = None
+
+
+def installed_plugins() -> list[Plugin]:
+    """Every plugin in the entry-point group ``pegboard``, loaded once a process; broken ones are in the list too."""
+    global _installed
+    if _installed is None:
+        _installed = []  # a plugin that looks at a board while it registers sees what is there so far
+        for entry_point in sorted(entry_points(group="pegboard"), key=lambda point: point.name):
+            _installed.append(_load(entry_point))
+    return _installed
+
+
+def _load(entry_point: EntryPoint) -> Plugin:
+    """Load one entry point; what it half registered before it failed is taken off the boards again."""
+    distribution = entry_point.dist
+    plugin = Plugin(
+        entry_point.name,
+        distribution.name if distribution else "",
+        distribution.version if distribution else "",
+        entry_point.value,
+    )
+    before = _snapshot()
+    try:
+        with registering(plugin.name):
+            _register(entry_point.load(), plugin.name)
+    except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, SystemExit included
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        _restore(before)
+        plugin.error = f"{type(error).__name__}: {error}"
+        plugin.traceback = traceback.format_exc()
+    return plugin
+
+
+def _register(module: Any, name: str) -> None:
+    manager().register(module, name=name)
+    try:
+        register = getattr(module, "pegboard_register", None)
+        if register is not None:
+            register(Boards)
+    except BaseException:
+        manager().unregister(name=name)
+        raise
+
+
+def _snapshot() -> dict[str, tuple[dict[str, list[Entry]], list[Any]]]:
+    return {
+        name: ({part: list(entries) for part, entries in board.entries.items()}, list(board.bridges))
+        for name, board in BOARDS.items()
+    }
+
+
+def _restore(before: dict[str, tuple[dict[str, list[Entry]], list[Any]]]) -> None:
+    for name, (entries, bridges) in before.items():
+        BOARDS[name].entries, BOARDS[name].bridges = entries, bridges
+
+
+def load_plugin(name: str, folder: Path) -> None:
+    """Bring in code that is not packaged: ``"./my_parts.py"`` relative to ``folder``, or a module that can be imported.
+
+    Raises:
+        PegboardError: there is no such file or module, or it raised; its own traceback is the cause.
+    """
+    installed_plugins()
+    before = _snapshot()
+    try:
+        if name.endswith(".py"):
+            module = _import_file((folder / name).resolve())
+        else:
+            module = importlib.import_module(name)
+        with registering(module.__name__):
+            if not manager().is_registered(module):
+                _register(module, module.__name__)
+    except PegboardError:
+        raise
+    except Exception as error:
+        _restore(before)
+        raise PegboardError(f"{name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _import_file(path: Path) -> Any:
+    if not path.is_file():
+        near = did_you_mean(path.name, [file.name for file in path.parent.glob("*.py")])
+        raise PegboardError(f"there is no file {path.name!r} in {path.parent}{near}")
+    name = path.stem
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__file__", None) == str(path):
+        return known
+    if known is not None or importlib.util.find_spec(name) is not None:
+        name = f"pegboard_file_{name}"  # a file must not stand in the way of a library of its name
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PegboardError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        with registering(name):
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def unload_all() -> None:
+    """Forget every plugin and empty the boards, so that tests can start afresh."""
+    global _installed
+    _installed = None
+    manager.cache_clear()
+    for board in BOARDS.values():
+        board.entries, board.bridges = {}, []
+
+
+def ask_each(hook: str, **arguments: Any) -> Sequence[tuple[str, Any]]:
+    """Call a plugin-level hook on each plugin on its own: (plugin name, result); one that raises gives the error."""
+    installed_plugins()
+    results = []
+    for name, plugin in manager().list_name_plugin():
+        function = getattr(plugin, hook, None)
+        if function is not None:
+            try:
+                results.append((name, function(**arguments)))
+            except Exception as error:  # noqa: BLE001  # one plugin's fault is reported, the others are asked
+                results.append((name, error))
+    return results

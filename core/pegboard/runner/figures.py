@@ -1,0 +1,74 @@
+"""Loss and metrics over the samples seen so far, kept on the device until they are read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pegboard.data.batch import Batch
+from pegboard.errors import PegboardError
+
+
+class Figures:
+    """Running means of one pass over data.
+
+    Args:
+        metrics: by name; each has ``update(outputs, targets)``, ``compute()`` giving one number, and ``reset()``.
+        device: where losses are summed up; nothing waits for it until ``compute`` or ``recent_loss``.
+    """
+
+    def __init__(self, metrics: Mapping[str, Any], device: torch.device) -> None:
+        self.metrics = metrics
+        exact = torch.float32 if device.type == "mps" else torch.float64
+        self.loss_sum = torch.zeros((), dtype=exact, device=device)
+        self.count = 0
+        self._read = (0.0, 0)  # loss_sum and count at the last recent_loss
+        for metric in metrics.values():
+            if hasattr(metric, "persistent"):  # torchmetrics keeps its state out of state_dict unless told
+                metric.persistent(True)
+
+    def reset(self) -> None:
+        """Begin a new pass."""
+        self.loss_sum.zero_()
+        self.count = 0
+        self._read = (0.0, 0)
+        for metric in self.metrics.values():
+            metric.reset()
+
+    def add(self, loss: Tensor | None, outputs: Any, batch: Batch) -> None:
+        """One batch: its mean loss counts by its number of samples."""
+        size = len(batch.index)
+        if loss is not None:
+            self.loss_sum.add_(loss, alpha=size)
+        self.count += size
+        for metric in self.metrics.values():
+            metric.update(outputs, batch.targets)
+
+    def recent_loss(self) -> float:
+        """Mean loss of the samples since this was last asked; waits for the device."""
+        total, (before, count) = self.loss_sum.item(), self._read
+        self._read = (total, self.count)
+        return (total - before) / max(1, self.count - count)
+
+    def compute(self) -> dict[str, float]:
+        """Mean loss and each metric; waits for the device."""
+        values = {"loss": self.loss_sum.item() / max(1, self.count)}
+        for name, metric in self.metrics.items():
+            value = metric.compute()
+            if isinstance(value, Tensor) and value.numel() != 1:
+                raise PegboardError(f"metric {name!r} gives {tuple(value.shape)} numbers; one that is logged gives one")
+            values[name] = float(value)
+        return values
+
+    def state_dict(self) -> dict[str, Any]:
+        metrics = {name: metric.state_dict() for name, metric in self.metrics.items()}
+        return {"loss_sum": self.loss_sum, "count": self.count, "read": self._read, "metrics": metrics}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.loss_sum.copy_(state["loss_sum"])
+        self.count = state["count"]
+        self._read = (state["read"][0], state["read"][1])
+        for name, metric in self.metrics.items():
+            if name in state["metrics"]:
+                metric.load_state_dict(state["metrics"][name])

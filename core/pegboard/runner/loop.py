@@ -1,0 +1,520 @@
+"""The run itself, to be read from top to bottom: hook points stand where they fire."""
+
+import inspect
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pegboard import checkpoint
+from pegboard.config import Config, check, to_json, to_python
+from pegboard.console import LogFile
+from pegboard.data.batch import Batch
+from pegboard.data.loader import Loader
+from pegboard.errors import ConfigError, DataError, PegboardError
+from pegboard.hooks.hook import POINTS, Hook
+from pegboard.randomness import hashed
+from pegboard.runner import folder as run_folder
+from pegboard.runner.build import Builder, Split, choose_device, fingerprint
+from pegboard.runner.figures import Figures
+from pegboard.runner.speed import Speed
+from pegboard.runner.state import gather, gather_hooks, load_weights, restore
+from pegboard.runner.step import Step, gradients
+
+logger = logging.getLogger("pegboard")
+
+
+class Runner:
+    """Trains and tests what a config describes; hooks get it as their first argument.
+
+    Args:
+        config: what to build; checked before anything is built.
+        folder: where the run is written; ``work_dir`` of the config, or ``runs/<name>/<time>``, unless given.
+        resume: a state to go on from, as ``pegboard.checkpoint.load`` gives it.
+        try_iterations: stop after so many training iterations, and as many of each validation.
+
+    Attributes:
+        epoch: epochs completed. position: iterations completed in the current one. iteration: all iterations (an
+            iteration is one optimizer step). total_iterations, epochs: the length of the run (epochs is None where
+            the config counts iterations).
+        model, step, optimizer, schedules, metrics, hooks: the parts. train_loader, val_loader: the data.
+        final, best: the last and best of each ``"train/..."`` and ``"val/..."`` figure; best with its epoch.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        folder: Path | None = None,
+        resume: Mapping[str, Any] | None = None,
+        try_iterations: int | None = None,
+    ) -> None:
+        self.config = config
+        self.resume = resume
+        self.limit = try_iterations
+        self.name = str(config.values.get("name") or (config.path.stem if config.path else "run"))
+        chosen = folder or config.values.get("work_dir")
+        self.chosen_folder = Path(chosen) if chosen else None
+        self.epoch = self.position = self.iteration = 0
+        self.validation_due = False
+        self.stop_reason = ""
+        self.interrupted = False
+        self.keep_checkpoints = 1
+        self.pending: dict[str, float | Tensor] = {}
+        self.final: dict[str, float] = {}
+        self.best: dict[str, tuple[float, int]] = {}
+        self.hooks: dict[str, Hook] = {}
+        self._points: dict[str, list[tuple[str, Callable[..., None]]]] = {point: [] for point in POINTS}
+        self._save_asked = False
+        self._seconds_before = 0.0
+
+    # -- what a user calls ---------------------------------------------------------------------------------------
+
+    def train(self) -> dict[str, Any]:
+        """Train to the end, or until a hook or an interrupt stops it.
+
+        Returns:
+            what ``summary.json`` holds.
+
+        Raises:
+            ConfigError: the config has problems; all of them are in it, and nothing was built.
+        """
+        self._check("train")
+        self._prepare()
+        with self._running():
+            self.call("before_run")
+            self.call("before_train")
+            while True:
+                if self.validation_due:
+                    self.validate()
+                self.write_record()
+                self.save_if_asked()
+                if self.stop_reason or self.iteration >= self.total_iterations:
+                    break
+                self.train_epoch()
+            self.call("after_train")
+            self.save_if_asked()
+            self.call("after_run")
+        return self.summary
+
+    def test(self, split: Split = "test", state: Mapping[str, Any] | None = None) -> dict[str, float]:
+        """Evaluate the model on a split.
+
+        Args:
+            state: a checkpoint, or ``{"model": state_dict}``; without one the weights are fresh, or those trained here.
+
+        Returns:
+            ``{"test/loss": 0.83, "test/top1": 0.7101}``.
+        """
+        self._check("test")
+        if not hasattr(self, "model"):
+            self._prepare_test(split, state or {})
+        elif state:
+            load_weights(self.model, state["model"])
+        loader = self.builder.loader(split)
+        trained_on, label = (state or {}).get("data"), _label(loader)
+        if trained_on is not None and label != trained_on:
+            raise DataError(f"the run was trained on {trained_on}, but {split!r} is {label}: its figures would mean nothing")
+        self.call("before_test")
+        values = self.evaluate(loader, "test") or {}
+        metrics = {f"{split}/{name}": value for name, value in values.items()}
+        self.call("after_test", metrics=metrics)
+        return metrics
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def train_epoch(self) -> None:
+        """One pass over the training data, from ``self.position`` (above 0 after a resume)."""
+        self.step.train()
+        if self.position == 0:
+            self.figures.reset()
+            self.call("before_train_epoch")
+        self.speed.start()
+        for batch in self.train_loader.batches(self.epoch, start=self.position):
+            self.call("before_train_iter", batch=batch)
+            loss, outputs = self.train_step(batch)  # both stay on the device: no synchronisation here
+            self.figures.add(loss, outputs, batch)
+            self.iteration, self.position = self.iteration + 1, self.position + 1
+            for schedule in self.schedules:
+                schedule.after("iter")
+            self.call("after_train_iter", batch=batch, loss=loss, outputs=outputs)
+            if self.iteration % self.log_iterations == 0:
+                self.log_iteration()
+            if self.iteration % self.val_iterations == 0:
+                self.validate_in_epoch()
+            self.save_if_asked()
+            if self.stop_reason or self.iteration >= self.total_iterations:
+                break
+        if self.position >= self.per_epoch or self.iteration >= self.total_iterations:
+            self.end_epoch()
+
+    def train_step(self, batch: Batch) -> tuple[Tensor, Any]:
+        """One optimizer step: the loss before it, a scalar, and the outputs, both detached."""
+        self.seed_model_randomness()
+        if self.needs_closure:
+            return self.closure_step(batch)
+        self.optimizer.zero_grad()
+        loss, outputs = gradients(self.step, batch, self.accumulate, self.scaler)
+        self.clip_gradients()
+        self.call("before_optimizer_step")
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        self.call("after_optimizer_step")
+        return loss, outputs
+
+    def closure_step(self, batch: Batch) -> tuple[Tensor, Any]:
+        """A step of an optimizer that asks for the loss several times, such as LBFGS; hooks are called once."""
+        first: list[tuple[Tensor, Any]] = []
+
+        def closure() -> Tensor:
+            self.seed_model_randomness()  # the same dropout each time
+            self.optimizer.zero_grad()
+            result = gradients(self.step, batch, self.accumulate, None)
+            self.clip_gradients()
+            first.append(result) if not first else None
+            return result[0]
+
+        self.call("before_optimizer_step")
+        self.optimizer.step(closure)  # type: ignore[arg-type]  # torch's stubs want a float
+        self.call("after_optimizer_step")
+        return first[0]
+
+    def end_epoch(self) -> None:
+        """The data of an epoch, or the run, is at its end."""
+        self.speed_read()
+        values = {f"train/{name}": value for name, value in self.figures.compute().items()}
+        self.refuse_non_finite(values["train/loss"])
+        self.epoch, self.position = self.epoch + 1, 0
+        self.pending |= values
+        for schedule in self.schedules:
+            schedule.after("epoch")
+            schedule.after_metrics(values)
+        every = self.val_every
+        ends = self.iteration >= self.total_iterations
+        due = ends or self.limit is not None or (every.unit == "epochs" and self.epoch % every.count == 0)
+        self.validation_due = due and self.val_loader is not None and not self.validated_at == self.iteration
+        self.call("after_train_epoch")
+
+    # -- validation ----------------------------------------------------------------------------------------------
+
+    def validate_in_epoch(self) -> None:
+        """A validation that ``val_every`` asks for between two iterations."""
+        self.speed_read()
+        self.validation_due = True
+        self.validate()
+        self.write_record()
+        self.step.train()
+        self.speed.start()
+
+    def validate(self) -> None:
+        """Run the validation data; an interrupt leaves it due, and the resumed run makes up for it."""
+        if self.val_loader is None:
+            self.validation_due = False
+            return
+        self.call("before_val")
+        values = self.evaluate(self.val_loader, "val")
+        if values is None:
+            return
+        self.validation_due, self.validated_at = False, self.iteration
+        metrics = {f"val/{name}": value for name, value in values.items()}
+        self.pending |= metrics
+        for schedule in self.schedules:
+            schedule.after_metrics(metrics)
+        self.call("after_val", metrics=metrics)
+
+    def evaluate(self, loader: Loader, split: Literal["val", "test"]) -> dict[str, float] | None:
+        """Loss and metrics over a loader's samples, each counted once; None if an interrupt came between."""
+        self.step.eval()
+        figures = Figures(self.builder.metrics(), self.device)
+        with torch.inference_mode():
+            for number, batch in enumerate(loader.batches(0)):
+                if self.interrupted:
+                    return None
+                if number == self.limit:
+                    break
+                self.call(f"before_{split}_iter", batch=batch)
+                loss, outputs = self.step(batch)
+                figures.add(loss, outputs, batch)
+                self.call(f"after_{split}_iter", batch=batch, outputs=outputs)
+        return figures.compute()
+
+    # -- what hooks and users may ask of a run -------------------------------------------------------------------
+
+    def log(self, name: str, value: float | Tensor) -> None:
+        """Put a number into the next record, so that terminal, metrics.jsonl and TensorBoard get it.
+
+        A tensor stays on its device until then.
+        """
+        self.pending[name] = value.detach() if isinstance(value, Tensor) else value
+
+    def stop(self, reason: str) -> None:
+        """End the run after this iteration; the state is saved."""
+        self.stop_reason = self.stop_reason or reason
+
+    def interrupt(self, reason: str = "interrupted") -> None:
+        """End the run as soon as may be, also in the middle of a validation; safe to call from a signal handler."""
+        self.interrupted = True
+        self.stop(reason)
+
+    def save(self) -> None:
+        """Ask for a checkpoint; the loop writes one after all hooks of this point were called."""
+        self._save_asked = True
+
+    def call(self, point: str, **given: Any) -> None:
+        """Call each hook that defines ``point``, in config order."""
+        for name, method in self._points[point]:
+            try:
+                method(self, **given)
+            except Exception as error:
+                if self.hooks[name].essential or isinstance(error, ConfigError):
+                    error.add_note(f"in hook {name!r} at {point}")
+                    raise
+                logger.exception("hook %r failed at %s and is switched off; training goes on", name, point)
+                self._switch_off(name)
+
+    # -- records and checkpoints ---------------------------------------------------------------------------------
+
+    def log_iteration(self) -> None:
+        """Put the training loss since the last time, and the learning rate, into a record of its own."""
+        self.speed_read()
+        loss = self.figures.recent_loss()
+        self.refuse_non_finite(loss)
+        self.pending |= {"loss": loss, "lr": self.optimizer.param_groups[0]["lr"]}
+        self.write_record(self.epoch + 1)
+
+    def write_record(self, epoch: int | None = None) -> None:
+        """Hand what was logged since the last record to the hooks, as floats."""
+        if not self.pending or self.validation_due:
+            return
+        values = {name: float(value) for name, value in self.pending.items()}
+        self.pending = {}
+        epoch = self.epoch if epoch is None else epoch
+        for name, value in values.items():
+            if name.startswith(("train/", "val/")):
+                self.final[name] = value
+                self._keep_best(name, value, epoch)
+        self.call("on_log", values={"epoch": epoch, "iteration": self.iteration, **values})
+
+    def _keep_best(self, name: str, value: float, epoch: int) -> None:
+        metric = self.figures.metrics.get(name.partition("/")[2])
+        higher = getattr(metric, "higher_is_better", None) if metric is not None else False
+        if higher is None:  # a metric that does not say has no best
+            return
+        known = self.best.get(name)
+        if known is None or (value > known[0] if higher else value < known[0]):
+            self.best[name] = (value, epoch)
+
+    def save_if_asked(self) -> None:
+        """Write one checkpoint, however many hooks asked for it."""
+        if not self._save_asked:
+            return
+        self._save_asked = False
+        state = gather(self)
+        self.call("before_checkpoint", state=state)
+        state["hooks"] = gather_hooks(self)  # after the call: a hook may bring its own state up to date there
+        path = self.checkpoints.save(state, self.keep_checkpoints)
+        self.call("after_checkpoint", path=path)
+
+    def refuse_non_finite(self, loss: float) -> None:
+        """End the run if the loss is nan or infinite: nothing good follows."""
+        if loss != loss or abs(loss) == float("inf"):
+            raise PegboardError(f"the training loss is {loss} at iteration {self.iteration}; lower the learning rate or clip_grad")
+
+    # -- the inside of a step ------------------------------------------------------------------------------------
+
+    def seed_model_randomness(self) -> None:
+        """Dropout and the like are a function of (seed, iteration)."""
+        seed = hashed(self.seed, self.iteration)
+        for generator in self.generators:
+            generator.manual_seed(seed)
+
+    def clip_gradients(self) -> None:
+        """Limit the gradients as ``clip_grad`` asks."""
+        if not self.clip:
+            return
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        if (norm := self.clip.get("norm")) is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), norm)
+        if (value := self.clip.get("value")) is not None:
+            torch.nn.utils.clip_grad_value_(self.model.parameters(), value)
+
+    def speed_read(self) -> None:
+        """Bring the measured speed up to date."""
+        images, iterations = self.figures.count - self._counted[0], self.iteration - self._counted[1]
+        self.speed.read(self.iteration, iterations, images)
+        self._counted = (self.figures.count if self.position < self.per_epoch else 0, self.iteration)
+
+    # -- before and after ----------------------------------------------------------------------------------------
+
+    def _check(self, purpose: Literal["train", "test"]) -> None:
+        problems = check(self.config, purpose)
+        if problems:
+            raise ConfigError(problems)
+
+    def _prepare(self) -> None:
+        """Build every part, and put a resumed state back."""
+        self.started = time.time()
+        self._build_common()
+        builder = self.builder
+        if self.resume is None and self.chosen_folder and (self.chosen_folder / "checkpoints").exists():
+            raise PegboardError(f"{self.chosen_folder} holds a run already; --resume goes on with it, another --work-dir starts anew")
+        self.train_loader = builder.loader("train")
+        self.val_loader = builder.loader("val") if builder.values["val"] else None
+        self.data_label = _label(self.train_loader)
+        self.per_epoch = len(self.train_loader)
+        if not self.per_epoch:
+            raise DataError(f"the training data gives no batch: {len(self.train_loader.dataset)} samples at {self.train_loader.batch_size}")
+        length = builder.duration("train_for")
+        self.epochs = length.count if length.unit == "epochs" else None
+        self.total_iterations = self.limit or length.iterations(self.per_epoch)
+        self.val_every = builder.duration("val_every")
+        self.val_iterations = self.val_every.count if self.val_every.unit == "iters" and self.val_loader else _NEVER
+        self.validated_at = -1
+        self.log_iterations = builder.duration("log_every").iterations(self.per_epoch)
+        self.model = builder.model()
+        self.step = builder.step(self.model)
+        self.optimizer = builder.optimizer(self.model)
+        self.needs_closure = _needs_closure(self.optimizer)
+        self.schedules = builder.schedules(self.optimizer, self.total_iterations, self.per_epoch)
+        self.scaler = torch.amp.GradScaler(self.device.type) if builder.values["precision"] == "fp16" else None
+        self.accumulate = builder.values["accumulate"]
+        self.clip = builder.values["clip_grad"]
+        self.figures = Figures(builder.metrics(), self.device)
+        self.use_hooks(builder.hooks())
+        self.speed = Speed(self.total_iterations)
+        self._counted = (0, 0)
+        if self.resume is not None:
+            restore(self, dict(self.resume))
+            self._counted = (self.figures.count, self.iteration)
+            logger.info("resumed at iteration %d of %d", self.iteration, self.total_iterations)
+        self._make_folder()
+
+    def _prepare_test(self, split: Split, state: Mapping[str, Any]) -> None:
+        """Build only what an evaluation needs; what the training data said is in the state."""
+        self._build_common()
+        self.builder.known = dict(state.get("known") or {})
+        if not self.builder.known:
+            self.builder.loader(split)  # learn the number of classes from the data itself
+        self.model = self.builder.model()
+        if state:
+            load_weights(self.model, state["model"])
+        self.step: Step = self.builder.step(self.model)
+
+    def _build_common(self) -> None:
+        values = Builder(self.config, torch.device("cpu")).values
+        self.device = choose_device(values["device"])
+        self.builder = Builder(self.config, self.device)
+        self.seed: int = values["seed"]
+        if values["threads"]:
+            torch.set_num_threads(values["threads"])
+        torch.use_deterministic_algorithms(values["deterministic"])
+        self.generators = [torch.default_generator]
+        if self.device.type == "cuda":
+            self.generators.append(torch.cuda.default_generators[self.device.index or 0])
+        elif self.device.type == "mps":
+            self.generators.append(torch.mps._get_default_mps_generator())
+
+    def use_hooks(self, hooks: dict[str, Hook]) -> None:
+        """Take these hooks; per point only those are called that define it."""
+        self.hooks = hooks
+        for point, methods in self._points.items():
+            methods[:] = [(name, getattr(hook, point)) for name, hook in hooks.items() if hasattr(hook, point)]
+
+    def _switch_off(self, name: str) -> None:
+        for point, methods in self._points.items():
+            self._points[point] = [(other, method) for other, method in methods if other != name]
+
+    def _make_folder(self) -> None:
+        label = "try_" if self.limit else ""
+        if self.chosen_folder is None:
+            self.folder = run_folder.new_folder(Path("runs"), self.name, label)
+            if not label:
+                run_folder.point_latest(self.folder)
+        else:
+            self.folder = self.chosen_folder
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self.checkpoints = checkpoint.Checkpoints(self.folder / "checkpoints")
+        (self.folder / "config.py").write_text(to_python(self.config.values), encoding="utf-8")
+        (self.folder / "config.json").write_text(to_json(self.config.values), encoding="utf-8")
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Around a run: its log file, its environment, its summary, whatever happens."""
+        started = time.perf_counter()
+        outcome = "finished"
+        with LogFile(self.folder / "log.txt"):
+            self._write_environment()
+            self._warn_of_stand_in()
+            try:
+                yield
+                outcome = "interrupted" if self.interrupted else "stopped" if self.stop_reason else "finished"
+            except BaseException as error:
+                outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                if not isinstance(error, KeyboardInterrupt | PegboardError):
+                    logger.exception("the run failed")
+                elif isinstance(error, PegboardError):
+                    logger.debug("the run failed: %s", error)
+                self.call("on_exception", error=error)
+                raise
+            finally:
+                self.summary = self._summary(outcome, time.perf_counter() - started)
+                run_folder.write_json(self.folder / "summary.json", self.summary)
+                self._warn_of_stand_in()
+                logger.info("%s; everything is in %s", self.stop_reason or outcome, self.folder)
+
+    def _warn_of_stand_in(self) -> None:
+        if getattr(self.train_loader.dataset, "stand_in", False):
+            logger.warning("the data is the built-in STAND-IN, drawn by code: no figure of this run says anything about CIFAR-10")
+
+    def _write_environment(self) -> None:
+        facts = {
+            **run_folder.environment(),
+            "device": str(self.device),
+            "seed": self.seed,
+            "threads": torch.get_num_threads(),
+            "engine": self.train_loader.mode,
+            "hooks": list(self.hooks),
+            "data": self.data_label,
+            "data_fingerprint": fingerprint(self.train_loader),
+        }
+        run_folder.write_json(self.folder / "environment.json", facts)
+
+    def _summary(self, outcome: str, seconds: float) -> dict[str, Any]:
+        return {
+            "config": self.name,
+            "data": self.data_label,
+            "seed": self.seed,
+            "epochs": self.epoch,
+            "iterations": self.iteration,
+            "final": dict(self.final),
+            "best": {name: {"value": value, "epoch": epoch} for name, (value, epoch) in self.best.items()},
+            "images_per_second": round(self.speed.steady, 1),
+            "wall_seconds": round(seconds, 3),
+            "versions": run_folder.versions(),
+            "exit": outcome,
+            **({"stop_reason": self.stop_reason} if self.stop_reason else {}),
+        }
+
+
+def _label(loader: Loader) -> str:
+    """What the data calls itself, e.g. ``"CIFAR-10"`` or ``"stand-in"``; the dataset's class where it says nothing."""
+    return str(getattr(loader.dataset, "label", type(loader.dataset).__name__))
+
+
+_NEVER = 2**62  # a period that no iteration reaches
+
+
+def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """True for LBFGS and its like, whose ``step`` cannot be called without one."""
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
+
+

@@ -1,0 +1,113 @@
+"""What a resume needs: gathered from a run, and put back into one."""
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from pegboard.config.dump import to_data
+from pegboard.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pegboard.runner.loop import Runner
+
+VERSION = 1  # of the layout below
+
+
+def gather(run: "Runner") -> dict[str, Any]:
+    """Everything that the rest of the run depends on, but for the hooks; tensors and plain values only."""
+    return {
+        "version": VERSION,
+        "epoch": run.epoch,
+        "position": run.position,
+        "iteration": run.iteration,
+        "validation_due": run.validation_due,
+        "model": run.model.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "schedules": [schedule.state_dict() for schedule in run.schedules],
+        "scaler": run.scaler.state_dict() if run.scaler else None,
+        "figures": run.figures.state_dict(),
+        "pending": {name: float(value) for name, value in run.pending.items()},
+        "final": dict(run.final),
+        "best": {name: list(value) for name, value in run.best.items()},
+        "known": to_data(run.builder.known),
+        "data": run.data_label,
+        "name": run.name,
+        "config": to_data(run.config.values),
+    }
+
+
+def gather_hooks(run: "Runner") -> dict[str, Any]:
+    """Each hook's state under its name in the config.
+
+    Raises:
+        CheckpointError: one holds something that a safe load would refuse; the hook is named.
+    """
+    hooks = {name: hook.state_dict() for name, hook in run.hooks.items()}
+    for name, state in hooks.items():
+        if alien := _alien(state):
+            raise CheckpointError(
+                f"hook {name!r} has a {alien} in its state; a checkpoint holds tensors, numbers, strings, lists and dicts"
+            )
+    return hooks
+
+
+def restore(run: "Runner", state: dict[str, Any]) -> None:
+    """Put a gathered state back into a run that was built from the same config.
+
+    Raises:
+        CheckpointError: the state is not of this model, optimizer or schedule.
+    """
+    if state.get("version") != VERSION:
+        raise CheckpointError(f"the checkpoint has layout {state.get('version')!r}; this pegboard reads {VERSION}")
+    run.epoch, run.position, run.iteration = state["epoch"], state["position"], state["iteration"]
+    run.validation_due = state["validation_due"]
+    load_weights(run.model, state["model"])
+    if len(state["schedules"]) != len(run.schedules):
+        raise CheckpointError(f"the checkpoint has {len(state['schedules'])} schedulers, the config {len(run.schedules)}")
+    try:
+        run.optimizer.load_state_dict(state["optimizer"])
+        for schedule, saved in zip(run.schedules, state["schedules"], strict=True):
+            schedule.load_state_dict(saved)
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f"the optimizer's state does not fit the config: {error}") from error
+    if run.scaler and state["scaler"]:
+        run.scaler.load_state_dict(state["scaler"])
+    for name, hook in run.hooks.items():
+        if name in state["hooks"]:
+            hook.load_state_dict(state["hooks"][name])
+    run.figures.load_state_dict(state["figures"])
+    run.pending = dict(state["pending"])
+    run.final = dict(state["final"])
+    run.best = {name: (value, epoch) for name, (value, epoch) in state["best"].items()}
+
+
+def load_weights(model: Any, weights: dict[str, Tensor]) -> None:
+    """Load a state dict whose every name and shape must fit.
+
+    Raises:
+        CheckpointError: one does not; it is named.
+    """
+    own = model.state_dict()
+    missing, unexpected = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    wrong = [
+        f"{name} is {tuple(getattr(weights[name], 'shape', ()))}, the model's {tuple(own[name].shape)}"
+        for name in own.keys() & weights.keys()
+        if getattr(weights[name], "shape", None) != own[name].shape
+    ]
+    if missing or unexpected or wrong:
+        parts = [
+            f"missing: {', '.join(missing[:5])}" if missing else "",
+            f"not in the model: {', '.join(unexpected[:5])}" if unexpected else "",
+            f"of another shape: {'; '.join(sorted(wrong)[:5])}" if wrong else "",
+        ]
+        raise CheckpointError(f"the weights do not fit the {type(model).__name__}: " + "; ".join(filter(None, parts)))
+    model.load_state_dict(weights)
+
+
+def _alien(value: Any) -> str:
+    """The type of the first thing in a state that a safe load would refuse; empty if there is none."""
+    if isinstance(value, dict):
+        return next(filter(None, (_alien(part) for pair in value.items() for part in pair)), "")
+    if isinstance(value, list | tuple):
+        return next(filter(None, (_alien(part) for part in value)), "")
+    return "" if value is None or isinstance(value, bool | int | float | str | bytes | Tensor) else type(value).__name__

@@ -1,0 +1,26 @@
+"""Optimizers and schedulers: bridges to every class of torch.optim and torch.optim.lr_scheduler."""
+
+from pegboard import Boards, Bridge, hookimpl, source
+
+# What a scheduler takes from the run where the config leaves it out.
+SUPPLIED_TO_SCHEDULERS = ("optimizer", "max_lr", "total_steps", "T_max")
+
+
+def torch_optimizers() -> dict[str, str]:
+    """Every public class of ``torch.optim`` but its abstract base."""
+    module = source.read("torch.optim")
+    names = module.exported if module else []
+    return {name: f"torch.optim:{name}" for name in names if name[0].isupper() and name != "Optimizer"}
+
+
+def torch_schedulers() -> dict[str, str]:
+    """Every public class of ``torch.optim.lr_scheduler`` but its abstract base."""
+    module = source.read("torch.optim.lr_scheduler")
+    names = module.exported if module else []
+    return {name: f"torch.optim.lr_scheduler:{name}" for name in names if name != "LRScheduler"}
+
+
+@hookimpl
+def pegboard_register(boards: Boards) -> None:
+    boards.optimizers.add_bridge(Bridge("torch", "torch", "optimizers", torch_optimizers, supplied=("params",)))
+    boards.schedulers.add_bridge(Bridge("torch", "torch", "schedulers", torch_schedulers, supplied=SUPPLIED_TO_SCHEDULERS))

@@ -1,0 +1,59 @@
+"""The run's figures in TensorBoard."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pegboard import Hook
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
+
+    from pegboard import Runner
+
+SERIES = {"train": "Train", "val": "Valid"}
+
+
+class TensorBoard(Hook):
+    """Write every record to ``tensorboard/`` in the run folder.
+
+    ``train/...`` and ``val/...`` of one figure share a chart, against the epoch: ``Loss``, and ``Accuracy`` (or the
+    metric's own type; two of one type get their names too). Everything else is a scalar against the iteration.
+    """
+
+    def __init__(self) -> None:
+        self.writer: SummaryWriter | None = None
+
+    def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
+        if self.writer is None:  # only now: importing it takes a while, and the first iterations should not wait
+            from tensorboardX import SummaryWriter
+
+            self.writer = SummaryWriter(str(run.folder / "tensorboard"))
+        grouped: dict[str, dict[str, float]] = {}
+        for name, value in values.items():
+            series, slash, figure = name.partition("/")
+            if slash and series in SERIES:
+                grouped.setdefault(self._group(run, figure), {})[SERIES[series]] = value
+            elif name not in ("epoch", "iteration"):
+                self.writer.add_scalar(name, value, values["iteration"])
+        for group, both in grouped.items():
+            self.writer.add_scalars(group, both, values["epoch"])
+
+    @staticmethod
+    def _group(run: "Runner", figure: str) -> str:
+        """``loss`` -> ``Loss``; ``top1`` -> ``Accuracy``, or ``Accuracy top1`` where there are several accuracies."""
+        types = {name: str(part["type"]).rpartition(":")[2] for name, part in (run.config.values.get("metrics") or {}).items() if part}
+        if figure not in types:
+            return figure.capitalize()
+        alone = list(types.values()).count(types[figure]) == 1
+        return types[figure] if alone else f"{types[figure]} {figure}"
+
+    def after_run(self, run: "Runner") -> None:
+        self._close()
+
+    def on_exception(self, run: "Runner", error: BaseException) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()  # type: ignore[no-untyped-call]
+            self.writer = None
