@@ -97,7 +97,9 @@ def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path} holds more than tensors and plain values, or is no torch file; it is not read") from error
+        raise CheckpointError(
+            f"{path} holds more than tensors and plain values, or is no torch file; it is not read"
+        ) from error
     except (RuntimeError, EOFError, BadZipFile, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path} cannot be read as a torch file: {error}") from error
     if not isinstance(loaded, dict):

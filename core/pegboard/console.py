@@ -63,7 +63,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], file: IO[str]) -
     """Print columns, the first aligned left and the others right; no control characters."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     for row in [header, *rows]:
-        cells = [cell.ljust(width) if not i else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            cell.ljust(width) if not i else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         print("  ".join(cells).rstrip(), file=file)
 
 

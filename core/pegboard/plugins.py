@@ -69,7 +69,7 @@ def _load(entry_point: EntryPoint) -> Plugin:
     try:
         with registering(plugin.name):
             _register(entry_point.load(), plugin.name)
-    except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, SystemExit included
+    except BaseException as error:  # a plugin may raise anything, SystemExit included
         if isinstance(error, KeyboardInterrupt):
             raise
         _restore(before)
@@ -110,10 +110,8 @@ def load_plugin(name: str, folder: Path) -> None:
     installed_plugins()
     before = _snapshot()
     try:
-        if name.endswith(".py"):
-            module = _import_file((folder / name).resolve())
-        else:
-            module = importlib.import_module(name)
+        is_file = name.endswith(".py")
+        module = _import_file((folder / name).resolve()) if is_file else importlib.import_module(name)
         with registering(module.__name__):
             if not manager().is_registered(module):
                 _register(module, module.__name__)
@@ -128,12 +126,12 @@ def _import_file(path: Path) -> Any:
     if not path.is_file():
         near = did_you_mean(path.name, [file.name for file in path.parent.glob("*.py")])
         raise PegboardError(f"there is no file {path.name!r} in {path.parent}{near}")
+    for known in list(sys.modules.values()):
+        if getattr(known, "__file__", None) == str(path) and getattr(known, "__name__", "__main__") != "__main__":
+            return known
     name = path.stem
-    known = sys.modules.get(name)
-    if known is not None and getattr(known, "__file__", None) == str(path):
-        return known
-    if known is not None or importlib.util.find_spec(name) is not None:
-        name = f"pegboard_file_{name}"  # a file must not stand in the way of a library of its name
+    while name in sys.modules or importlib.util.find_spec(name) is not None:
+        name += "_"  # a file must not stand in the way of a library of its name
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PegboardError(f"{path} is no Python file")

@@ -23,7 +23,7 @@ def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def hashed(*numbers: int) -> int:
-    """One 63-bit integer from several, e.g. a generator's seed from ``(seed, epoch)``; the same mixing, in plain integers."""
+    """One 63-bit integer from several, e.g. a generator's seed from ``(seed, epoch)``; ``mix`` in plain integers."""
     state = 0
     for number in numbers:
         x = (state + number * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) & _MASK
@@ -46,8 +46,7 @@ def uniforms(seed: int, epoch: int, place: int, index: NDArray[np.int64], k: int
     stream = np.uint64(hashed(seed, epoch, place))
     sample = mix(index.astype(np.uint64) * _GOLDEN + stream)
     draws = mix(sample[:, None] + np.arange(1, k + 1, dtype=np.uint64) * _GOLDEN)
-    unit: NDArray[np.float64] = (draws >> np.uint64(11)) * 2.0**-53
-    return unit
+    return (draws >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def permutation(seed: int, epoch: int, count: int) -> NDArray[np.int64]:

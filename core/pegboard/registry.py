@@ -141,7 +141,7 @@ class Registry:
         self._add(Entry(name, plugin, target, summary, parts or {}, supplied, metrics))
 
     def add_bridge(self, bridge: Bridge) -> None:
-        """Make every class of a library known by its own name, as a fallback; ``bridge.name:Class`` reaches it always."""
+        """Make every class of a library known by its name, as a fallback; ``bridge.name:Class`` reaches it always."""
         self.bridges = [known for known in self.bridges if known != bridge] + [bridge]
 
     def _add(self, entry: Entry) -> None:
@@ -170,7 +170,9 @@ class Registry:
             own = [entry for entry in own if prefix in (entry.plugin, entry.package)]
         if len(own) > 1:
             who = " and ".join(f"'{entry.plugin}' ({entry.address})" for entry in own)
-            raise LookupError(f"{bare!r} is claimed by {who}; write '{own[0].plugin}:{bare}' or '{own[1].plugin}:{bare}'")
+            raise LookupError(
+                f"{bare!r} is claimed by {who}; write '{own[0].plugin}:{bare}' or '{own[1].plugin}:{bare}'"
+            )
         if own:
             return own[0]
         for bridge in self.bridges:
@@ -221,7 +223,9 @@ class Registry:
 
     # -- building one ------------------------------------------------------------------------------------------
 
-    def build(self, cfg: Mapping[str, Any], where: str = "", supply: Mapping[str, Any] | None = None, **runtime: Any) -> Any:
+    def build(
+        self, cfg: Mapping[str, Any], where: str = "", supply: Mapping[str, Any] | None = None, **runtime: Any
+    ) -> Any:
         """Call the factory that ``cfg["type"]`` names with the other keys, parts among them built first.
 
         Args:

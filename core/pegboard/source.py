@@ -40,7 +40,9 @@ class Module:
     def exported(self) -> list[str]:
         """The names in ``__all__``; empty where there is none or it is computed."""
         for node in self.tree.body:
-            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            if isinstance(node, ast.Assign) and any(
+                isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
+            ):
                 try:
                     return [str(name) for name in ast.literal_eval(node.value)]
                 except ValueError:

@@ -1,7 +1,8 @@
-"""Datasets and transforms: CIFAR-10, drawn shapes, the augmentations of CIFAR-10 recipes, and bridges to torchvision's."""
+"""Datasets and transforms: CIFAR-10, drawn shapes, what a CIFAR-10 recipe needs, and bridges to torchvision's."""
 
 from pegboard import Boards, Bridge, hookimpl
 from pegboard.registry import TRANSFORMS
+
 from pegboard_data import families
 
 

@@ -9,10 +9,9 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pegboard.errors import DataError, did_you_mean
 from PIL import Image, ImageDraw
 from torch import Tensor
-
-from pegboard.errors import DataError, did_you_mean
 
 Split = Literal["train", "val", "test"]
 Floats = NDArray[np.float32]

@@ -17,7 +17,9 @@ def torchvision_datasets() -> dict[str, str]:
     """Every dataset of torchvision whose target is a class."""
     module = source.read("torchvision.datasets")
     names = module.exported if module else []
-    return {name: f"torchvision.datasets:{name}" for name in names if name[0].isupper() and name not in NOT_CLASSIFICATION}
+    return {
+        name: f"torchvision.datasets:{name}" for name in names if name[0].isupper() and name not in NOT_CLASSIFICATION
+    }
 
 
 def torchvision_transforms() -> dict[str, str]:

@@ -4,14 +4,14 @@ Dimension letters: B samples, C channels, H height, W width.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from pegboard import DataError, PegboardError, Transform
 from torch import Tensor
 from torch.nn import functional as F
-
-from pegboard import DataError, PegboardError, Transform
 
 PaddingMode = Literal["constant", "edge", "reflect", "symmetric"]
 
@@ -63,7 +63,7 @@ class RandomCrop(Transform):
         top, left = corners.numpy().T
         return torch.from_numpy(windows[np.arange(len(padded)), :, top, left])
 
-    def _pad(self, images: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]  # any dtype
+    def _pad(self, images: NDArray[Any]) -> NDArray[Any]:
         p = self.padding
         if not p:
             return images

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from pegboard import PegboardError
+from torch import Tensor
 
 
 class Accuracy:

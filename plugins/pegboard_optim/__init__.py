@@ -1,6 +1,8 @@
 """Optimizers and schedulers: bridges to every class of torch.optim and torch.optim.lr_scheduler."""
 
-from pegboard import Boards, Bridge, hookimpl, source
+from pegboard import Boards, Bridge, Config, Problem, hookimpl, source
+
+from pegboard_optim import rules
 
 # What a scheduler takes from the run where the config leaves it out.
 SUPPLIED_TO_SCHEDULERS = ("optimizer", "max_lr", "total_steps", "T_max")
@@ -23,4 +25,11 @@ def torch_schedulers() -> dict[str, str]:
 @hookimpl
 def pegboard_register(boards: Boards) -> None:
     boards.optimizers.add_bridge(Bridge("torch", "torch", "optimizers", torch_optimizers, supplied=("params",)))
-    boards.schedulers.add_bridge(Bridge("torch", "torch", "schedulers", torch_schedulers, supplied=SUPPLIED_TO_SCHEDULERS))
+    boards.schedulers.add_bridge(
+        Bridge("torch", "torch", "schedulers", torch_schedulers, supplied=SUPPLIED_TO_SCHEDULERS)
+    )
+
+
+@hookimpl
+def pegboard_check(config: Config) -> list[Problem]:
+    return list(rules.problems(config))

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 from pegboard import Hook
 
 if TYPE_CHECKING:
-    from tensorboardX import SummaryWriter
-
     from pegboard import Runner
+    from tensorboardX import SummaryWriter
 
 SERIES = {"train": "Train", "val": "Valid"}
 
@@ -41,7 +40,11 @@ class TensorBoard(Hook):
     @staticmethod
     def _group(run: "Runner", figure: str) -> str:
         """``loss`` -> ``Loss``; ``top1`` -> ``Accuracy``, or ``Accuracy top1`` where there are several accuracies."""
-        types = {name: str(part["type"]).rpartition(":")[2] for name, part in (run.config.values.get("metrics") or {}).items() if part}
+        types = {
+            name: str(part["type"]).rpartition(":")[2]
+            for name, part in (run.config.values.get("metrics") or {}).items()
+            if part
+        }
         if figure not in types:
             return figure.capitalize()
         alone = list(types.values()).count(types[figure]) == 1
@@ -55,5 +58,5 @@ class TensorBoard(Hook):
 
     def _close(self) -> None:
         if self.writer is not None:
-            self.writer.close()  # type: ignore[no-untyped-call]
+            self.writer.close()
             self.writer = None

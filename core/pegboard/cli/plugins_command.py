@@ -9,8 +9,12 @@ from pegboard.registry import BOARDS, Registry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("board", nargs="?", metavar="BOARD", help=f"one of {', '.join(name.upper() for name in BOARDS)}")
-    parser.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="names to list, e.g. 'Ada*' or 'torch:*'")
+    parser.add_argument(
+        "board", nargs="?", metavar="BOARD", help=f"one of {', '.join(name.upper() for name in BOARDS)}"
+    )
+    parser.add_argument(
+        "pattern", nargs="?", default="*", metavar="PATTERN", help="names to list, e.g. 'Ada*' or 'torch:*'"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -25,7 +29,13 @@ def run(arguments: argparse.Namespace) -> int:
             for board in BOARDS.values()
             if (count := sum(entry.plugin == plugin.name for entries in board.entries.values() for entry in entries))
         ]
-        rows.append([plugin.name, f"{plugin.distribution} {plugin.version}", plugin.error and "BROKEN" or ", ".join(what) or "-"])
+        rows.append(
+            [
+                plugin.name,
+                f"{plugin.distribution} {plugin.version}",
+                (plugin.error and "BROKEN") or ", ".join(what) or "-",
+            ]
+        )
     _left_aligned([["plugin", "distribution", "registers"], *rows])
     bridges = [(board, bridge) for board in BOARDS.values() for bridge in board.bridges if bridge.targets]
     print()
@@ -45,14 +55,19 @@ def _board(name: str) -> Registry:
     board = BOARDS.get(name.lower())
     if board is None:
         boards = [known.upper() for known in BOARDS]
-        raise PegboardError(f"there is no board {name!r}" + did_you_mean(name, boards, otherwise=f"; there are {', '.join(boards)}"))
+        raise PegboardError(
+            f"there is no board {name!r}" + did_you_mean(name, boards, otherwise=f"; there are {', '.join(boards)}")
+        )
     return board
 
 
 def _parts(board: Registry, pattern: str) -> int:
     entries = board.list(pattern)
     if not entries:
-        raise PegboardError(f"no name in {board.name.upper()} matches {pattern!r}" + did_you_mean(pattern, [e.name for e in board.list()]))
+        raise PegboardError(
+            f"no name in {board.name.upper()} matches {pattern!r}"
+            + did_you_mean(pattern, [e.name for e in board.list()])
+        )
     _left_aligned([[entry.name, entry.plugin, entry.describe()[:100]] for entry in entries])
     return 0
 
@@ -61,5 +76,3 @@ def _left_aligned(rows: list[list[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), file=sys.stdout)
-
-

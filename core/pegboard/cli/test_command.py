@@ -12,11 +12,19 @@ from pegboard.errors import CheckpointError, ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", metavar="RUN_OR_CHECKPOINT", help="a run folder, a checkpoint, or (with --config) a state dict")
-    parser.add_argument("--config", metavar="CONFIG", help="for a bare weights file: the config that says what it is; it is run")
-    parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="which data; test unless given")
+    parser.add_argument(
+        "path", metavar="RUN_OR_CHECKPOINT", help="a run folder, a checkpoint, or (with --config) a state dict"
+    )
+    parser.add_argument(
+        "--config", metavar="CONFIG", help="for a bare weights file: the config that says what it is; it is run"
+    )
+    parser.add_argument(
+        "--split", default="test", choices=("train", "val", "test"), help="which data; test unless given"
+    )
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--plugins", nargs="+", metavar="PLUGIN", help="run these files or modules first; the run's own are not")
+    parser.add_argument(
+        "--plugins", nargs="+", metavar="PLUGIN", help="run these files or modules first; the run's own are not"
+    )
     add_overrides(parser)
 
 
@@ -25,11 +33,15 @@ def run(arguments: argparse.Namespace) -> int:
     show_log()
     path = Path(arguments.path)
     options = arguments.cfg_options + ([f"device={arguments.device!r}"] if arguments.device else [])
-    config, state, beside = _with_config(path, arguments.config, options) if arguments.config else _of_run(path, options)
+    config, state, beside = (
+        _with_config(path, arguments.config, options) if arguments.config else _of_run(path, options)
+    )
     if not arguments.config:
         config.values["plugins"] = list(arguments.plugins or ())  # a checkpoint runs nobody's code by itself
     if config.values.get(arguments.split) is None:
-        raise CheckpointError(f"the config says nothing about {arguments.split!r} data; add {arguments.split}=dict(dataset=...)")
+        raise CheckpointError(
+            f"the config says nothing about {arguments.split!r} data; add {arguments.split}=dict(dataset=...)"
+        )
     problems = check(config, "test")
     if problems:
         raise ConfigError(problems)

@@ -26,7 +26,9 @@ def _python(value: Any, indent: int, used: int) -> str:
     if isinstance(value, dict):
         named = _is_named(value)
         heads = [f"{key}=" if named else f"{key!r}: " for key in value]
-        items = [head + _python(part, indent + 4, len(head) + 1) for head, part in zip(heads, value.values(), strict=True)]
+        items = [
+            head + _python(part, indent + 4, len(head) + 1) for head, part in zip(heads, value.values(), strict=True)
+        ]
         opening, closing = ("dict(", ")") if named else ("{", "}")
     else:
         items = [_python(part, indent + 4, 1) for part in value]

@@ -6,7 +6,12 @@ from typing import Literal
 
 from pegboard.errors import did_you_mean
 
-_UNITS: dict[str, Literal["epochs", "iters"]] = {"epoch": "epochs", "epochs": "epochs", "iter": "iters", "iters": "iters"}
+_UNITS: dict[str, Literal["epochs", "iters"]] = {
+    "epoch": "epochs",
+    "epochs": "epochs",
+    "iter": "iters",
+    "iters": "iters",
+}
 _OTHER_WORDS = {"iteration": "iters", "iterations": "iters", "step": "iters", "steps": "iters", "batches": "iters"}
 
 
@@ -32,11 +37,17 @@ class Duration:
             raise ValueError(f"{value!r} is not a duration; expected a string like '20 epochs' or '500 iters'")
         found = re.fullmatch(r"\s*([0-9]{1,18})\s*([A-Za-z]+)\s*", value)
         if found is None:
-            raise ValueError(f"{value!r} is not a duration; expected an integer and a unit, like '20 epochs' or '500 iters'")
+            raise ValueError(
+                f"{value!r} is not a duration; expected an integer and a unit, like '20 epochs' or '500 iters'"
+            )
         count, unit = int(found[1]), found[2]
         if unit not in _UNITS:
             right = _OTHER_WORDS.get(unit.lower())
-            nearest = f"; did you mean {right!r}?" if right else did_you_mean(unit, ("epochs", "iters"), otherwise="; there are epochs and iters")
+            nearest = (
+                f"; did you mean {right!r}?"
+                if right
+                else did_you_mean(unit, ("epochs", "iters"), otherwise="; there are epochs and iters")
+            )
             raise ValueError(f"{value!r} is not a duration: no unit is called {unit!r}{nearest}")
         if count < 1:
             raise ValueError(f"{value!r} is not a duration: it must be at least 1")

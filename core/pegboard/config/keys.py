@@ -10,9 +10,9 @@ class Key:
     """What one key may hold.
 
     Args:
-        kind: ``"part"`` (a dict with a type), ``"parts"`` (a part or a list of them), ``"named parts"`` (a dict of parts,
-            None switches one off), ``"loader"``, ``"duration"``, ``"options"`` (a dict of other keys), ``"plugins"``, or
-            an annotation such as ``"int | None"``.
+        kind: ``"part"`` (a dict with a type), ``"parts"`` (a part or a list of them), ``"named parts"`` (a dict of
+            parts, None switches one off), ``"loader"``, ``"duration"``, ``"options"`` (a dict of other keys),
+            ``"plugins"``, or an annotation such as ``"int | None"``.
         help: one line for a reader.
         board: where parts are looked up.
         default: what holds where the config says nothing.
@@ -69,7 +69,9 @@ RUN_KEYS: Mapping[str, Key] = {
     "deterministic": Key("bool", "refuse operations whose result can differ between runs", default=False),
     "device": Key("str", "auto, cpu, cuda, cuda:N or mps", default="auto"),
     "threads": Key("int | None", "CPU threads of the training step; None leaves it to torch", at_least=1),
-    "hooks": Key("named parts", "what watches or steers the run, by name; None switches a default one off", "hooks", {}),
+    "hooks": Key(
+        "named parts", "what watches or steers the run, by name; None switches a default one off", "hooks", {}
+    ),
     "plugins": Key("plugins", "code that is not packaged: './my_parts.py' beside the config, or a module", default=()),
     "work_dir": Key("str | None", "where runs are written; runs/<name>/<time> unless given"),
     "name": Key("str | None", "name of the run; the config's file name unless given"),

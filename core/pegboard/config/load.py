@@ -49,7 +49,9 @@ class Config:
             if name in RUN_KEYS:
                 config._take(name, value, scope.origins[name])
         for name, place in scope.unused.items():
-            config.problems.append(Problem("is no run key, and nothing uses it" + did_you_mean(name, RUN_KEYS), name, place))
+            config.problems.append(
+                Problem("is no run key, and nothing uses it" + did_you_mean(name, RUN_KEYS), name, place)
+            )
         rest = [override for override in parsed if override.key not in scope.overridden]
         unmatched = apply(config.values, config.origins, rest, {*RUN_KEYS})
         if unmatched:
@@ -152,7 +154,9 @@ class _Scope:
 def _merge_over(scope: _Scope, values: Mapping[str, Any], origins: Mapping[str, Origin]) -> None:
     for name, value in values.items():
         if name in scope.values:
-            scope.values[name], scope.origins[name] = merge(scope.values[name], value, scope.origins[name], origins[name])
+            scope.values[name], scope.origins[name] = merge(
+                scope.values[name], value, scope.origins[name], origins[name]
+            )
         else:
             scope.values[name], scope.origins[name] = without_delete(value), origins[name]
 
@@ -171,9 +175,13 @@ def _run(path: Path, shown: str, overrides: Mapping[str, Any], chain: tuple[Path
         around = (*chain, path.resolve())
         if target.resolve() in around:
             circle = [*around[around.index(target.resolve()) :], target.resolve()]
-            raise ConfigError([Problem("bases form a circle: " + " -> ".join(_shown(p) for p in circle), "_base_", f"{shown}:{line}")])
+            raise ConfigError(
+                [Problem("bases form a circle: " + " -> ".join(_shown(p) for p in circle), "_base_", f"{shown}:{line}")]
+            )
         if not target.is_file():
-            near = did_you_mean(target.name, [file.name for file in target.parent.glob("*.py")] if target.parent.is_dir() else ())
+            near = did_you_mean(
+                target.name, [file.name for file in target.parent.glob("*.py")] if target.parent.is_dir() else ()
+            )
             raise ConfigError([Problem(f"there is no file {_shown(target)}{near}", "_base_", f"{shown}:{line}")])
         scope.take_base(_run(target, _shown(target), overrides, around))
     _execute(tree, path, shown, scope, overrides)
@@ -209,7 +217,9 @@ def _bases(tree: ast.Module, shown: str) -> list[tuple[str, int]]:
             items = node.value.elts if isinstance(node.value, ast.List | ast.Tuple) else [node.value]
             names = [item.value if isinstance(item, ast.Constant) else None for item in items]
             if not all(isinstance(name, str) for name in names):
-                raise ConfigError([Problem("must be a file name, or a list of them, written out", "_base_", f"{shown}:{node.lineno}")])
+                raise ConfigError(
+                    [Problem("must be a file name, or a list of them, written out", "_base_", f"{shown}:{node.lineno}")]
+                )
             return [(str(name), item.lineno) for name, item in zip(names, items, strict=True)]
     return []
 
@@ -302,7 +312,7 @@ def _inside(statement: ast.stmt) -> list[ast.stmt]:
 def _assignments(
     statement: ast.stmt, namespace: Mapping[str, Any], shown: str, origins: dict[str, Origin], overridden: set[str]
 ) -> list[tuple[str, Origin]]:
-    """The names that a statement assigns, each with the origins of its value; assignments into a dict are noted there."""
+    """The names that a statement assigns, each with the origins of its value; items set in a dict are noted there."""
     targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
     if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For):
         return []
@@ -339,5 +349,3 @@ def _note_item(target: ast.Subscript, place: str, origins: dict[str, Origin]) ->
         for key in keys[:-1]:
             here = here.children.setdefault(key, Origin(here.place))
         here.children[keys[-1]] = Origin(place)
-
-

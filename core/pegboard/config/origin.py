@@ -99,7 +99,8 @@ def merge(base: Any, child: Any, base_origin: Origin, child_origin: Origin) -> t
     if retyped:
         for key in base.keys() - child.keys():
             inherited = origin.children.setdefault(str(key), Origin(base_origin.place))
-            inherited.note = f" (inherited from {inherited.place}, where type was {base['type']!r}; _delete_=True drops what was inherited)"
+            was = f"inherited from {inherited.place}, where type was {base['type']!r}"
+            inherited.note = f" ({was}; _delete_=True drops what was inherited)"
     return merged, origin
 
 

@@ -33,11 +33,15 @@ def parse(options: Sequence[str]) -> list[Override]:
     for option in options:
         key, equals, text = option.partition("=")
         if not equals or not all(part.strip() == part and part for part in key.split(".")):
-            problems.append(Problem(f"{option!r} is no override; expected KEY=VALUE, e.g. optimizer.lr=0.1", place=PLACE))
+            problems.append(
+                Problem(f"{option!r} is no override; expected KEY=VALUE, e.g. optimizer.lr=0.1", place=PLACE)
+            )
             continue
         if text.lower() in ("none", "null", "true", "false") and text not in ("None", "True", "False"):
             right = "None" if text.lower() in ("none", "null") else text.capitalize()
-            problems.append(Problem(f"{text!r} is ambiguous; write {right}, or quote the string: \"'{text}'\"", key, PLACE))
+            problems.append(
+                Problem(f"{text!r} is ambiguous; write {right}, or quote the string: \"'{text}'\"", key, PLACE)
+            )
             continue
         overrides.append(Override(tuple(key.split(".")), _value(text)))
     if problems:
@@ -70,7 +74,9 @@ def _named(keyword: ast.keyword) -> str:
     return keyword.arg
 
 
-def apply(values: dict[str, Any], origin: Origin, overrides: Sequence[Override], run_keys: Collection[str]) -> list[Problem]:
+def apply(
+    values: dict[str, Any], origin: Origin, overrides: Sequence[Override], run_keys: Collection[str]
+) -> list[Problem]:
     """Set each override in ``values`` where its path leads.
 
     Returns:
@@ -101,11 +107,14 @@ def _set(values: dict[str, Any], origin: Origin, override: Override, run_keys: C
         last = depth == len(override.path) - 1
         if isinstance(here, dict):
             if not last and part not in here:
-                return "matches nothing" + did_you_mean(part, here, otherwise=f"; {_at(override, depth)} has {_keys(here)}")
+                return "matches nothing" + did_you_mean(
+                    part, here, otherwise=f"; {_at(override, depth)} has {_keys(here)}"
+                )
             key: Any = part
         elif isinstance(here, list | tuple):
             if not part.isdecimal() or int(part) >= len(here):
-                return f"matches nothing: {_at(override, depth)} is a list of {len(here)}; expected an index from 0 to {len(here) - 1}"
+                inside = f"{_at(override, depth)} is a list of {len(here)}"
+                return f"matches nothing: {inside}; expected an index from 0 to {len(here) - 1}"
             key = int(part)
         else:
             return f"matches nothing: {_at(override, depth)} is {here!r}"

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pegboard.hooks.hook import Hook
 
@@ -24,22 +24,33 @@ class MetricsFile(Hook):
 
     def __init__(self) -> None:
         self.sizes = {"metrics.jsonl": 0, "timing.jsonl": 0}  # bytes at the last checkpoint
+        self.files: dict[str, IO[str]] = {}
 
     def before_run(self, run: "Runner") -> None:
         for name, size in self.sizes.items():
-            with (run.folder / name).open("ab") as file:
-                file.truncate(size)
+            self.files[name] = (run.folder / name).open("a", encoding="utf-8")
+            self.files[name].truncate(size)
 
     def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
-        with (run.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({name: _strict(value) for name, value in values.items()}) + "\n")
-        timing = {
-            "time": round(time.time(), 3),
-            "iteration": run.iteration,
-            "images_per_second": round(run.speed.recent, 1),
-        }
-        with (run.folder / "timing.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(timing) + "\n")
+        self._write("metrics.jsonl", {name: _strict(value) for name, value in values.items()})
+        speed = round(run.speed.recent, 1)
+        self._write(
+            "timing.jsonl", {"time": round(time.time(), 3), "iteration": run.iteration, "images_per_second": speed}
+        )
+
+    def _write(self, name: str, record: Mapping[str, Any]) -> None:
+        self.files[name].write(json.dumps(record) + "\n")
+        self.files[name].flush()
+
+    def after_run(self, run: "Runner") -> None:
+        self._close()
+
+    def on_exception(self, run: "Runner", error: BaseException) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        for file in self.files.values():
+            file.close()
 
     def state_dict(self) -> dict[str, Any]:
         return {"sizes": dict(self.sizes)}

@@ -85,7 +85,10 @@ class Progress(Hook):
             self.bar = None
 
     def after_run(self, run: "Runner") -> None:
-        rows = [(name, f"{value:.4f}", f"{run.best[name][0]:.4f}", str(run.best[name][1])) for name, value in run.final.items()]
+        rows = [
+            (name, f"{value:.4f}", f"{run.best[name][0]:.4f}", str(run.best[name][1]))
+            for name, value in run.final.items()
+        ]
         if rows:
             table(("", "last", "best", "at epoch"), rows, file=sys.stdout)
 

@@ -59,9 +59,11 @@ class Builder:
         torch.manual_seed(self.values["seed"])
         model: nn.Module = MODELS.build(self.values["model"], "model", self.known)
         if not isinstance(model, nn.Module):
-            raise ConfigError([self.config.problem("model", f"built a {type(model).__name__}, which is no torch.nn.Module")])
+            raise ConfigError(
+                [self.config.problem("model", f"built a {type(model).__name__}, which is no torch.nn.Module")]
+            )
         if self.values["channels_last"]:
-            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model = model.to(memory_format=torch.channels_last)
         return model.to(self.device)
 
     def step(self, model: nn.Module) -> Step:
@@ -117,7 +119,9 @@ class Builder:
                 continue
             hook = HOOKS.build(part, f"hooks.{name}", self.known)
             if not isinstance(hook, Hook):
-                raise ConfigError([self.config.problem(f"hooks.{name}", f"built a {type(hook).__name__}, which is no Hook")])
+                raise ConfigError(
+                    [self.config.problem(f"hooks.{name}", f"built a {type(hook).__name__}, which is no Hook")]
+                )
             built[name] = hook
         return built
 
@@ -148,7 +152,9 @@ def choose_device(wanted: str) -> torch.device:
     except RuntimeError as error:
         raise PegboardError(f"there is no device {wanted!r}; expected auto, cpu, cuda, cuda:N or mps") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise PegboardError(f"device {wanted!r} is not here: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices")
+        raise PegboardError(
+            f"device {wanted!r} is not here: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices"
+        )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise PegboardError("device 'mps' is not here: torch sees no Apple GPU")
     return device
@@ -170,5 +176,3 @@ def fingerprint(loader: Loader) -> str:
 
 def _listed(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else [value]
-
-

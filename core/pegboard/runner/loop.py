@@ -22,6 +22,7 @@ from pegboard.randomness import hashed
 from pegboard.runner import folder as run_folder
 from pegboard.runner.build import Builder, Split, choose_device, fingerprint
 from pegboard.runner.figures import Figures
+from pegboard.runner.schedule import Schedule
 from pegboard.runner.speed import Speed
 from pegboard.runner.state import gather, gather_hooks, load_weights, restore
 from pegboard.runner.step import Step, gradients
@@ -46,10 +47,21 @@ class Runner:
         final, best: the last and best of each ``"train/..."`` and ``"val/..."`` figure; best with its epoch.
     """
 
+    model: torch.nn.Module
+    step: Step
+    optimizer: torch.optim.Optimizer
+    schedules: list[Schedule]
+    train_loader: Loader
+    val_loader: Loader | None
+    figures: Figures
+    speed: Speed
+    folder: Path
+    summary: dict[str, Any]
+
     def __init__(
         self,
         config: Config,
-        folder: Path | None = None,
+        folder: Path | str | None = None,
         resume: Mapping[str, Any] | None = None,
         try_iterations: int | None = None,
     ) -> None:
@@ -70,7 +82,7 @@ class Runner:
         self.hooks: dict[str, Hook] = {}
         self._points: dict[str, list[tuple[str, Callable[..., None]]]] = {point: [] for point in POINTS}
         self._save_asked = False
-        self._seconds_before = 0.0
+        self._counted = (0, 0)  # images of this epoch, and iterations, at the last reading of the speed
 
     # -- what a user calls ---------------------------------------------------------------------------------------
 
@@ -118,7 +130,9 @@ class Runner:
         loader = self.builder.loader(split)
         trained_on, label = (state or {}).get("data"), _label(loader)
         if trained_on is not None and label != trained_on:
-            raise DataError(f"the run was trained on {trained_on}, but {split!r} is {label}: its figures would mean nothing")
+            raise DataError(
+                f"the run was trained on {trained_on}, but {split!r} is {label}: its figures would mean nothing"
+            )
         self.call("before_test")
         values = self.evaluate(loader, "test") or {}
         metrics = {f"{split}/{name}": value for name, value in values.items()}
@@ -199,7 +213,7 @@ class Runner:
         every = self.val_every
         ends = self.iteration >= self.total_iterations
         due = ends or self.limit is not None or (every.unit == "epochs" and self.epoch % every.count == 0)
-        self.validation_due = due and self.val_loader is not None and not self.validated_at == self.iteration
+        self.validation_due = due and self.val_loader is not None and self.validated_at != self.iteration
         self.call("after_train_epoch")
 
     # -- validation ----------------------------------------------------------------------------------------------
@@ -232,7 +246,7 @@ class Runner:
     def evaluate(self, loader: Loader, split: Literal["val", "test"]) -> dict[str, float] | None:
         """Loss and metrics over a loader's samples, each counted once; None if an interrupt came between."""
         self.step.eval()
-        figures = Figures(self.builder.metrics(), self.device)
+        figures = Figures(self.builder.metrics())
         with torch.inference_mode():
             for number, batch in enumerate(loader.batches(0)):
                 if self.interrupted:
@@ -325,7 +339,9 @@ class Runner:
     def refuse_non_finite(self, loss: float) -> None:
         """End the run if the loss is nan or infinite: nothing good follows."""
         if loss != loss or abs(loss) == float("inf"):
-            raise PegboardError(f"the training loss is {loss} at iteration {self.iteration}; lower the learning rate or clip_grad")
+            raise PegboardError(
+                f"the training loss is {loss} at iteration {self.iteration}; lower the learning rate or clip_grad"
+            )
 
     # -- the inside of a step ------------------------------------------------------------------------------------
 
@@ -365,13 +381,16 @@ class Runner:
         self._build_common()
         builder = self.builder
         if self.resume is None and self.chosen_folder and (self.chosen_folder / "checkpoints").exists():
-            raise PegboardError(f"{self.chosen_folder} holds a run already; --resume goes on with it, another --work-dir starts anew")
+            raise PegboardError(
+                f"{self.chosen_folder} holds a run already; --resume goes on with it, another --work-dir starts anew"
+            )
         self.train_loader = builder.loader("train")
         self.val_loader = builder.loader("val") if builder.values["val"] else None
         self.data_label = _label(self.train_loader)
         self.per_epoch = len(self.train_loader)
         if not self.per_epoch:
-            raise DataError(f"the training data gives no batch: {len(self.train_loader.dataset)} samples at {self.train_loader.batch_size}")
+            count, size = len(self.train_loader.dataset), self.train_loader.batch_size
+            raise DataError(f"the training data gives no batch: {count} samples at batch_size={size}")
         length = builder.duration("train_for")
         self.epochs = length.count if length.unit == "epochs" else None
         self.total_iterations = self.limit or length.iterations(self.per_epoch)
@@ -387,10 +406,9 @@ class Runner:
         self.scaler = torch.amp.GradScaler(self.device.type) if builder.values["precision"] == "fp16" else None
         self.accumulate = builder.values["accumulate"]
         self.clip = builder.values["clip_grad"]
-        self.figures = Figures(builder.metrics(), self.device)
+        self.figures = Figures(builder.metrics())
         self.use_hooks(builder.hooks())
         self.speed = Speed(self.total_iterations)
-        self._counted = (0, 0)
         if self.resume is not None:
             restore(self, dict(self.resume))
             self._counted = (self.figures.count, self.iteration)
@@ -406,7 +424,7 @@ class Runner:
         self.model = self.builder.model()
         if state:
             load_weights(self.model, state["model"])
-        self.step: Step = self.builder.step(self.model)
+        self.step = self.builder.step(self.model)
 
     def _build_common(self) -> None:
         values = Builder(self.config, torch.device("cpu")).values
@@ -472,7 +490,9 @@ class Runner:
 
     def _warn_of_stand_in(self) -> None:
         if getattr(self.train_loader.dataset, "stand_in", False):
-            logger.warning("the data is the built-in STAND-IN, drawn by code: no figure of this run says anything about CIFAR-10")
+            logger.warning(
+                "the data is the built-in STAND-IN, drawn by code: no figure of this run says anything about CIFAR-10"
+            )
 
     def _write_environment(self) -> None:
         facts = {
@@ -516,5 +536,3 @@ def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:
     """True for LBFGS and its like, whose ``step`` cannot be called without one."""
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
-
-

@@ -27,7 +27,7 @@ class Schedule:
 
     def after_metrics(self, metrics: Mapping[str, float]) -> None:
         """Some metrics of the run are known anew."""
-        if isinstance(self.scheduler, ReduceLROnPlateau) and self.monitor in metrics:
+        if isinstance(self.scheduler, ReduceLROnPlateau) and self.monitor is not None and self.monitor in metrics:
             self.scheduler.step(metrics[self.monitor])
 
     def state_dict(self) -> dict[str, Any]:

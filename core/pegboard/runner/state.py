@@ -46,7 +46,8 @@ def gather_hooks(run: "Runner") -> dict[str, Any]:
     for name, state in hooks.items():
         if alien := _alien(state):
             raise CheckpointError(
-                f"hook {name!r} has a {alien} in its state; a checkpoint holds tensors, numbers, strings, lists and dicts"
+                f"hook {name!r} has a {alien} in its state; a checkpoint holds tensors, numbers, strings, "
+                "lists and dicts"
             )
     return hooks
 
@@ -63,7 +64,9 @@ def restore(run: "Runner", state: dict[str, Any]) -> None:
     run.validation_due = state["validation_due"]
     load_weights(run.model, state["model"])
     if len(state["schedules"]) != len(run.schedules):
-        raise CheckpointError(f"the checkpoint has {len(state['schedules'])} schedulers, the config {len(run.schedules)}")
+        raise CheckpointError(
+            f"the checkpoint has {len(state['schedules'])} schedulers, the config {len(run.schedules)}"
+        )
     try:
         run.optimizer.load_state_dict(state["optimizer"])
         for schedule, saved in zip(run.schedules, state["schedules"], strict=True):

@@ -18,7 +18,12 @@ class Step(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, criterion: Callable[..., Tensor] | None, device: torch.device, precision: str, channels_last: bool
+        self,
+        model: nn.Module,
+        criterion: Callable[..., Tensor] | None,
+        device: torch.device,
+        precision: str,
+        channels_last: bool,
     ) -> None:
         super().__init__()
         self.model = model
