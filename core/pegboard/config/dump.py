@@ -67,7 +67,9 @@ def _encodes(text: str) -> bool:
 
 
 def _is_named(value: Mapping[Any, Any]) -> bool:
-    return all(isinstance(key, str) and key.isidentifier() and not keyword.iskeyword(key) for key in value)
+    return all(
+        key.isascii() and key.isidentifier() and not keyword.iskeyword(key) and key != "__debug__" for key in value
+    )
 
 
 def to_json(values: Mapping[str, Any]) -> str:

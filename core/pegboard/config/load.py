@@ -1,13 +1,11 @@
 """Load a config: run its bases, run it with their names in scope, merge, and remember who set what."""
 
 import ast
-import copy
 import os
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, ModuleType
 from typing import Any
 
 from pegboard.config.keys import RUN_KEYS
@@ -44,11 +42,11 @@ class Config:
         parsed = parse(overrides)
         names = {override.key: override.value for override in parsed if len(override.path) == 1}
         scope = _run(Path(path), str(path), names, ())
-        config = cls({}, Origin(str(path)), Path(path))
+        config = cls({}, Origin(str(path)), Path(path), scope.problems)
         for name, value in scope.values.items():
             if name in RUN_KEYS:
                 config._take(name, value, scope.origins[name])
-        for name, place in scope.unused.items():
+        for name, place in scope.assigned - scope.used:
             config.problems.append(
                 Problem("is no run key, and nothing uses it" + did_you_mean(name, RUN_KEYS), name, place)
             )
@@ -95,8 +93,11 @@ class Config:
 
     def _data(self, value: Any, path: str, around: tuple[int, ...]) -> Any:
         """The value as plain data; what is none is reported and becomes None."""
-        if value is None or isinstance(value, bool | int | float | str):
+        if value is None or isinstance(value, bool):
             return value
+        for kind in (int, float, str):
+            if isinstance(value, kind):  # exactly: a numpy.float64 or an IntEnum is written down as what it counts as
+                return kind.__str__(value) if kind is str else kind(value)
         if isinstance(value, Path):
             return str(value)
         if id(value) in around or len(around) > DEEPEST:
@@ -135,20 +136,27 @@ class _Scope:
     """The names that a file defines, its bases' among them.
 
     Args:
-        unused: public names that are no run keys and that nothing uses so far, with their place.
+        code: what it imports and defines, for the files that have it as a base.
+        assigned, used: public names that are no run keys, each with its place; those that something uses.
         overridden: names whose assignment an override replaced.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)
-    unused: dict[str, str] = field(default_factory=dict)
+    code: dict[str, Any] = field(default_factory=dict)
+    assigned: set[tuple[str, str]] = field(default_factory=set)
+    used: set[tuple[str, str]] = field(default_factory=set)
     overridden: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
 
     def take_base(self, base: "_Scope") -> None:
         """Merge a base over what earlier bases gave."""
         _merge_over(self, base.values, base.origins)
-        self.unused |= base.unused
+        self.code |= base.code
+        self.assigned |= base.assigned
+        self.used |= base.used
         self.overridden |= base.overridden
+        self.problems += base.problems
 
 
 def _merge_over(scope: _Scope, values: Mapping[str, Any], origins: Mapping[str, Origin]) -> None:
@@ -226,44 +234,89 @@ def _bases(tree: ast.Module, shown: str) -> list[tuple[str, int]]:
 
 def _execute(tree: ast.Module, path: Path, shown: str, scope: _Scope, overrides: Mapping[str, Any]) -> None:
     """Run the statements one by one, with the bases' names in scope, then merge what was assigned over the bases."""
+    read = _names_read(tree)
     replace = _Replace(overrides)
     tree = ast.fix_missing_locations(replace.visit(tree))
-    namespace: dict[str, Any] = {"__file__": str(path), "__name__": "config", **copy.deepcopy(scope.values)}
+    namespace: dict[str, Any] = {**scope.code, **_copied(scope.values), "__file__": str(path), "__name__": "config"}
     namespace |= {_placeholder(name): value for name, value in overrides.items()}
+    hidden = {*namespace, "__builtins__", "_base_"} - scope.values.keys()
     origins = {name: origin.copy() for name, origin in scope.origins.items()}
     assigned: dict[str, Origin] = {}
     for statement in tree.body:
-        code = compile(ast.Module([statement], type_ignores=[]), shown, "exec")
-        _run_code(code, namespace, shown, statement.lineno)
+        _run_code(statement, namespace, shown)
         for inner in _inside(statement):
             for name, origin in _assignments(inner, namespace, shown, origins, set(overrides)):
                 origins[name] = assigned[name] = origin
-    own = {name: namespace[name] for name in assigned if name in namespace and not _is_code(namespace[name])}
-    for name in scope.values.keys() & namespace.keys() - own.keys():
-        if namespace[name] != scope.values[name]:  # changed in place: train["batch_size"] = 64
-            scope.values[name] = namespace[name]
-            scope.origins[name] = origins[name]
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    public = {name: origin.place for name, origin in assigned.items() if name in own and not name.startswith("_")}
-    scope.unused = {n: p for n, p in {**scope.unused, **public}.items() if n not in used and n not in RUN_KEYS}
+    own = {name: namespace[name] for name in assigned if name in namespace and name not in hidden}
+    for name, value in own.items():
+        if _is_endless(value, 0):
+            message = f"the value contains itself, or is nested deeper than {DEEPEST} levels"
+            scope.problems.append(Problem(message, name, assigned[name].place))
+            own[name] = None
+    for name in scope.values.keys() - own.keys():
+        if name not in namespace:  # del train
+            del scope.values[name], scope.origins[name]
+        elif not _same(namespace[name], scope.values[name]):  # changed in place: train["batch_size"] = 64
+            scope.values[name], scope.origins[name] = namespace[name], origins[name]
+    scope.code |= {name: value for name, value in namespace.items() if name not in {*hidden, *own, *scope.values}}
+    places = {(name, assigned[name].place) for name in own if name[0] != "_" and name not in RUN_KEYS}
+    loops = {name for statement in _inside_all(tree) for name in _loop_names(statement)}
+    scope.assigned |= {(name, place) for name, place in places if name not in loops}
+    scope.used |= {(name, place) for name, place in scope.assigned if name in read}
     scope.overridden |= replace.matched
-    own.pop("_base_", None)
     _merge_over(scope, own, assigned)
 
 
-def _run_code(code: CodeType, namespace: dict[str, Any], shown: str, line: int) -> None:
+def _names_read(tree: ast.Module) -> set[str]:
+    """The names that the file uses; ``name["key"] = value`` by itself is no use."""
+    set_into = {id(root) for node in ast.walk(tree) if (root := _root_of_item(node)) is not None}
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
+    return {node.id for node in names if id(node) not in set_into}
+
+
+def _root_of_item(node: ast.AST) -> ast.expr | None:
+    """``train`` of ``train["dataset"]["root"] = ...``; None for anything else."""
+    if not isinstance(node, ast.Subscript) or not isinstance(node.ctx, ast.Store):
+        return None
+    root: ast.expr = node
+    while isinstance(root, ast.Subscript):
+        root = root.value
+    return root
+
+
+def _copied(value: Any) -> Any:
+    """Dicts, lists and tuples anew, all else shared: what a child changes in place must not reach its base."""
+    if type(value) is dict:
+        return {key: _copied(part) for key, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_copied, value))
+    return value
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as data; anything that is no data is the same only if it is the very object."""
+    if type(one) is dict and type(other) is dict:
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if type(one) in (list, tuple) and type(one) is type(other):
+        return len(one) == len(other) and all(map(_same, one, other))
+    plain = isinstance(one, bool | int | float | str) and type(one) is type(other)
+    return one is other or (plain and bool(one == other))
+
+
+def _is_endless(value: Any, depth: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return depth > DEEPEST or any(_is_endless(part, depth + 1) for part in inside)
+
+
+def _run_code(statement: ast.stmt, namespace: dict[str, Any], shown: str) -> None:
     try:
-        exec(code, namespace)  # a config is Python, and the README says so
+        exec(compile(ast.Module([statement], []), shown, "exec"), namespace)  # a config is Python; the README says so
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == shown]
         message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise ConfigError([Problem(message, place=f"{shown}:{(lines or [line])[-1]}")]) from error
-
-
-def _is_code(value: Any) -> bool:
-    return isinstance(value, ModuleType)
+        raise ConfigError([Problem(message, place=f"{shown}:{(lines or [statement.lineno])[-1]}")]) from error
 
 
 def _placeholder(name: str) -> str:
@@ -277,18 +330,25 @@ class _Replace(ast.NodeTransformer):
         self.overrides = overrides
         self.matched: set[str] = set()
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        for target in node.targets:
-            if isinstance(target, ast.Name) and target.id in self.overrides:
-                self.matched.add(target.id)
-                node.value = ast.copy_location(ast.Name(_placeholder(target.id), ast.Load()), node.value)
-        return node
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:
+        stored = [part for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+        names = [part.id for part in stored if isinstance(part.ctx, ast.Store) and part.id in self.overrides]
+        self.matched |= {*names}
+        if names and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            node.value = self._override(names[0], node)
+            return node
+        again = [ast.Assign([ast.Name(name, ast.Store())], self._override(name, node)) for name in names]
+        return [node, *(ast.copy_location(assign, node) for assign in again)]
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if isinstance(node.target, ast.Name) and node.target.id in self.overrides:
             self.matched.add(node.target.id)
-            node.value = ast.copy_location(ast.Name(_placeholder(node.target.id), ast.Load()), node)
+            node.value = self._override(node.target.id, node)
         return node
+
+    @staticmethod
+    def _override(name: str, node: ast.stmt) -> ast.expr:
+        return ast.copy_location(ast.Name(_placeholder(name), ast.Load()), node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return node  # names in there are its own
@@ -304,9 +364,20 @@ def _inside(statement: ast.stmt) -> list[ast.stmt]:
         if not isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
             for inner in getattr(statement, name, ()):
                 found += _inside(inner)
-    for handler in getattr(statement, "handlers", ()):
-        found += [part for inner in handler.body for part in _inside(inner)]
+    for branch in [*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())]:
+        found += [part for inner in branch.body for part in _inside(inner)]
     return found
+
+
+def _inside_all(tree: ast.Module) -> list[ast.stmt]:
+    return [inner for statement in tree.body for inner in _inside(statement)]
+
+
+def _loop_names(statement: ast.stmt) -> list[str]:
+    """What a ``for`` assigns: no setting, so no typo of one."""
+    if not isinstance(statement, ast.For):
+        return []
+    return [node.id for node in ast.walk(statement.target) if isinstance(node, ast.Name)]
 
 
 def _assignments(

@@ -22,12 +22,11 @@ class Origin:
 
     def nearest(self, path: Sequence[str]) -> "Origin":
         """The origin at a path, or of the nearest value around it."""
-        here = self
-        for part in path:
-            if part not in here.children:
-                break
-            here = here.children[part]
-        return here
+        for count in range(len(path), 0, -1):  # a key may hold dots itself: the longest that fits
+            child = self.children.get(".".join(path[:count]))
+            if child is not None:
+                return child.nearest(path[count:])
+        return self
 
     def copy(self, place: str | None = None) -> "Origin":
         """The same tree anew, with another place at its top if one is given."""
@@ -108,6 +107,6 @@ def without_delete(value: Any) -> Any:
     """The value without the ``_delete_`` marks in it."""
     if isinstance(value, dict):
         return {key: without_delete(part) for key, part in value.items() if key != "_delete_"}
-    if isinstance(value, list):
-        return [without_delete(part) for part in value]
+    if isinstance(value, list | tuple):
+        return type(value)(map(without_delete, value)) if type(value) in (list, tuple) else value
     return value

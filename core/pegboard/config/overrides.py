@@ -43,7 +43,11 @@ def parse(options: Sequence[str]) -> list[Override]:
                 Problem(f"{text!r} is ambiguous; write {right}, or quote the string: \"'{text}'\"", key, PLACE)
             )
             continue
-        overrides.append(Override(tuple(key.split(".")), _value(text)))
+        value = _value(text)
+        if not _is_data(value):
+            problems.append(Problem(f"a {type(value).__name__} cannot be stored in a config", key, PLACE))
+            continue
+        overrides.append(Override(tuple(key.split(".")), value))
     if problems:
         raise ConfigError(problems)
     return overrides
@@ -54,6 +58,14 @@ def _value(text: str) -> Any:
         return _literal(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         return text
+
+
+def _is_data(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_data(part) for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_data, value))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _literal(node: ast.expr) -> Any:
@@ -93,6 +105,8 @@ def apply(
 def _set(values: dict[str, Any], origin: Origin, override: Override, run_keys: Collection[str]) -> str:
     """Set one; empty, or what is wrong."""
     top, *rest = override.path
+    if top == "_base_":
+        return "the bases of a config cannot be overridden; write a config with the other bases"
     if top not in values or (rest and values[top] is None and len(rest) == 1):
         if top not in run_keys:
             return "matches nothing" + did_you_mean(top, {*values, *run_keys})
@@ -101,37 +115,41 @@ def _set(values: dict[str, Any], origin: Origin, override: Override, run_keys: C
             origin.children[top] = Origin(PLACE)
         elif rest:
             return f"matches nothing: the config has no {top!r}"
-    here: Any = values
-    where = origin
-    for depth, part in enumerate(override.path):
-        last = depth == len(override.path) - 1
-        if isinstance(here, dict):
-            if not last and part not in here:
-                return "matches nothing" + did_you_mean(
-                    part, here, otherwise=f"; {_at(override, depth)} has {_keys(here)}"
-                )
-            key: Any = part
-        elif isinstance(here, list | tuple):
-            if not part.isdecimal() or int(part) >= len(here):
-                inside = f"{_at(override, depth)} is a list of {len(here)}"
-                return f"matches nothing: {inside}; expected an index from 0 to {len(here) - 1}"
-            key = int(part)
-        else:
-            return f"matches nothing: {_at(override, depth)} is {here!r}"
-        if last:
-            here[key] = override.value
-            where.children[part] = Origin(PLACE)
-            return ""
-        if isinstance(here[key], tuple):
-            here[key] = list(here[key])
-        here = here[key]
-        where = where.children.setdefault(part, Origin(where.place))
+    try:
+        _put(values, origin, override.path, override.value, "")
+    except LookupError as error:
+        return f"matches nothing{error.args[0]}"
     return ""
 
 
-def _at(override: Override, depth: int) -> str:
-    return repr(".".join(override.path[:depth]))
+def _put(here: Any, origin: Origin, path: Sequence[str], value: Any, where: str) -> Any:
+    """``here`` with ``value`` at ``path``: dicts and lists changed in place, tuples made anew.
 
-
-def _keys(value: dict[str, Any]) -> str:
-    return ", ".join(map(str, value)) or "nothing in it"
+    Raises:
+        LookupError: the path leads nowhere; the message goes on after "matches nothing".
+    """
+    key: Any
+    if isinstance(here, dict):
+        length = next((n for n in range(len(path), 0, -1) if ".".join(path[:n]) in here), 1)  # a key may hold dots
+        key = ".".join(path[:length])
+        if key not in here and len(path) > 1:
+            inside = ", ".join(map(str, here)) or "nothing in it"
+            raise LookupError(did_you_mean(key, here, otherwise=f"; {where!r} has {inside}"))
+    elif isinstance(here, list | tuple):
+        length, text = 1, path[0]
+        if not text.isdecimal() or len(text) > 9 or int(text) >= len(here):
+            expected = f"expected an index from 0 to {len(here) - 1}" if here else "it is empty"
+            raise LookupError(f": {where!r} is a {type(here).__name__} of {len(here)}; {expected}")
+        key = int(text)
+    else:
+        raise LookupError(f": {where!r} is {here!r}")
+    rest, inside = path[length:], f"{where}.{key}".lstrip(".")
+    child = origin.children.setdefault(str(key), Origin(origin.place))
+    if rest:
+        value = _put(here[key], child, rest, value, inside)
+    else:
+        origin.children[str(key)] = Origin(PLACE)
+    if isinstance(here, tuple):
+        return (*here[:key], value, *here[key + 1 :])
+    here[key] = value
+    return here
