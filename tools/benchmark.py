@@ -181,13 +181,13 @@ def _calls_between_forwards(folder: Path) -> int:
         calls = 0
 
     forward_code = at_forward.__code__
-    original = run._prepare
+    use_hooks = run.use_hooks
 
-    def prepare() -> None:
-        original()
+    def when_built(hooks: dict[str, Any]) -> None:
+        use_hooks(hooks)
         run.model.register_forward_pre_hook(at_forward)
 
-    run._prepare = prepare
+    run.use_hooks = when_built
     sys.setprofile(count)
     try:
         run.train()

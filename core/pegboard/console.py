@@ -20,6 +20,7 @@ def show_log() -> None:
         return
     handler = _StandardError()
     handler.setFormatter(_Plain())
+    handler.setLevel(logging.INFO)
     handler.of_pegboard = True  # type: ignore[attr-defined]  # our own mark, to add it only once
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -50,8 +51,7 @@ class LogFile:
 
     def __enter__(self) -> None:
         logger.addHandler(self.handler)
-        if logger.getEffectiveLevel() > logging.INFO:
-            logger.setLevel(logging.INFO)
+        logger.setLevel(logging.DEBUG)
 
     def __exit__(self, *error: object) -> None:
         logger.removeHandler(self.handler)

@@ -23,7 +23,8 @@ DARK = 0.6
 CONTRAST = 0.2  # least difference between object and ground in every channel, where the range is 1
 CLOUDS, STRIPES, GRAIN = 0.22, 0.12, 0.14  # amplitudes of the three textures, in the same unit
 KNOTS = 6  # a side of the grid that clouds are interpolated from
-TILT = 1.0  # greatest angle either way, in half turns
+TILT = 0.2  # greatest angle either way, in half turns
+ROAM = 0.6  # how far an object may stray from the middle: 0 not at all, 1 to the edges
 
 
 def _arc(radius: float, start: float, stop: float, points: int = 32) -> Floats:
@@ -142,7 +143,7 @@ def _draw_objects(random: np.random.Generator, size: int) -> Floats:
     """How much of each pixel the object covers, (B, H, W) in 0..1; each object lies wholly inside its image."""
     angle = np.pi * random.uniform(-TILT, TILT, BLOCK)
     side = size * np.sqrt(random.uniform(*AREA, BLOCK))  # pixels; the square root of the area
-    place = random.random((BLOCK, 2))
+    place = 0.5 + ROAM * random.uniform(-0.5, 0.5, (BLOCK, 2))
     turn = side * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])  # (2, 2, B)
 
     fine = SUPERSAMPLE * size

@@ -1,6 +1,7 @@
 """The command ``pegboard CMD``; ``tools/CMD.py`` calls the same functions. Each command is a module of its own."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -15,6 +16,10 @@ COMMANDS = {
     "print": "print a config as it is after bases and overrides",
     "plugins": "list plugins, and the parts that they register",
 }
+
+# torch's OpenMP threads wait for each other by spinning; where another process is busy that costs up to twenty times the
+# speed, and sleeping instead costs nothing that could be measured. It must be said before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 Command = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
 

@@ -25,11 +25,11 @@ Split = Literal["train", "val", "test"]
 class Builder:
     """Builds each part of one run; a value that the config leaves out has its default from the table of run keys."""
 
-    def __init__(self, config: Config, device: torch.device) -> None:
+    def __init__(self, config: Config) -> None:
         self.config = config
         self.values = {name: key.default for name, key in RUN_KEYS.items()}
         self.values |= {name: value for name, value in config.values.items() if value is not None}
-        self.device = device
+        self.device = choose_device(self.values["device"])
         self.known: dict[str, Any] = {}  # what the data tells the other parts: num_classes, classes, mean, std
 
     def loader(self, split: Split) -> Loader:

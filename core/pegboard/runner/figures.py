@@ -21,6 +21,7 @@ class Figures:
 
     def __init__(self, metrics: Mapping[str, Any]) -> None:
         self.metrics = metrics
+        self.total = 0  # samples of all passes
         for metric in metrics.values():
             if hasattr(metric, "persistent"):  # torchmetrics keeps its state out of state_dict unless told
                 metric.persistent(True)
@@ -42,6 +43,7 @@ class Figures:
             self._losses.append(loss)
             self._sizes.append(size)
         self.count += size
+        self.total += size
         for metric in self.metrics.values():
             metric.update(outputs, batch.targets)
 

@@ -1,30 +1,26 @@
 """The run itself, to be read from top to bottom: hook points stand where they fire."""
 
-import inspect
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from pegboard import checkpoint
-from pegboard.config import Config, check, to_json, to_python
-from pegboard.console import LogFile
+from pegboard.checkpoint import Checkpoints
+from pegboard.config import Config, Duration, check
 from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
 from pegboard.errors import ConfigError, DataError, PegboardError
 from pegboard.hooks.hook import POINTS, Hook
 from pegboard.randomness import hashed
-from pegboard.runner import folder as run_folder
-from pegboard.runner.build import Builder, Split, choose_device, fingerprint
+from pegboard.runner import prepare, record
+from pegboard.runner.build import Builder, Split
 from pegboard.runner.figures import Figures
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.speed import Speed
-from pegboard.runner.state import gather, gather_hooks, load_weights, restore
+from pegboard.runner.state import gather, gather_hooks, load_weights
 from pegboard.runner.step import Step, gradients
 
 logger = logging.getLogger("pegboard")
@@ -47,15 +43,32 @@ class Runner:
         final, best: the last and best of each ``"train/..."`` and ``"val/..."`` figure; best with its epoch.
     """
 
+    # Filled by prepare.py before the loop begins.
+    builder: Builder
+    device: torch.device
+    seed: int
+    generators: list[torch.Generator]
+    train_loader: Loader
+    val_loader: Loader | None
+    data_label: str
+    per_epoch: int
+    epochs: int | None
+    total_iterations: int
+    val_every: Duration
+    val_iterations: int
+    log_iterations: int
     model: torch.nn.Module
     step: Step
     optimizer: torch.optim.Optimizer
+    needs_closure: bool
     schedules: list[Schedule]
-    train_loader: Loader
-    val_loader: Loader | None
+    scaler: torch.amp.GradScaler | None
+    accumulate: int
+    clip: Mapping[str, float]
     figures: Figures
     speed: Speed
     folder: Path
+    checkpoints: Checkpoints
     summary: dict[str, Any]
 
     def __init__(
@@ -73,6 +86,7 @@ class Runner:
         self.chosen_folder = Path(chosen) if chosen else None
         self.epoch = self.position = self.iteration = 0
         self.validation_due = False
+        self.validated_at = -1  # iteration of the last validation
         self.stop_reason = ""
         self.interrupted = False
         self.keep_checkpoints = 1
@@ -82,7 +96,6 @@ class Runner:
         self.hooks: dict[str, Hook] = {}
         self._points: dict[str, list[tuple[str, Callable[..., None]]]] = {point: [] for point in POINTS}
         self._save_asked = False
-        self._counted = (0, 0)  # images of this epoch, and iterations, at the last reading of the speed
 
     # -- what a user calls ---------------------------------------------------------------------------------------
 
@@ -95,9 +108,9 @@ class Runner:
         Raises:
             ConfigError: the config has problems; all of them are in it, and nothing was built.
         """
-        self._check("train")
-        self._prepare()
-        with self._running():
+        self.check("train")
+        prepare.training(self)
+        with record.kept(self):
             self.call("before_run")
             self.call("before_train")
             while True:
@@ -122,13 +135,13 @@ class Runner:
         Returns:
             ``{"test/loss": 0.83, "test/top1": 0.7101}``.
         """
-        self._check("test")
+        self.check("test")
         if not hasattr(self, "model"):
-            self._prepare_test(split, state or {})
+            prepare.testing(self, split, state or {})
         elif state:
             load_weights(self.model, state["model"])
         loader = self.builder.loader(split)
-        trained_on, label = (state or {}).get("data"), _label(loader)
+        trained_on, label = (state or {}).get("data"), prepare.label(loader)
         if trained_on is not None and label != trained_on:
             raise DataError(
                 f"the run was trained on {trained_on}, but {split!r} is {label}: its figures would mean nothing"
@@ -147,7 +160,7 @@ class Runner:
         if self.position == 0:
             self.figures.reset()
             self.call("before_train_epoch")
-        self.speed.start()
+        self.speed.start(self.iteration, self.figures.total)
         for batch in self.train_loader.batches(self.epoch, start=self.position):
             self.call("before_train_iter", batch=batch)
             loss, outputs = self.train_step(batch)  # both stay on the device: no synchronisation here
@@ -202,7 +215,7 @@ class Runner:
 
     def end_epoch(self) -> None:
         """The data of an epoch, or the run, is at its end."""
-        self.speed_read()
+        self.speed.read(self.iteration, self.figures.total)
         values = {f"train/{name}": value for name, value in self.figures.compute().items()}
         self.refuse_non_finite(values["train/loss"])
         self.epoch, self.position = self.epoch + 1, 0
@@ -220,12 +233,12 @@ class Runner:
 
     def validate_in_epoch(self) -> None:
         """A validation that ``val_every`` asks for between two iterations."""
-        self.speed_read()
+        self.speed.read(self.iteration, self.figures.total)
         self.validation_due = True
         self.validate()
         self.write_record()
         self.step.train()
-        self.speed.start()
+        self.speed.start(self.iteration, self.figures.total)
 
     def validate(self) -> None:
         """Run the validation data; an interrupt leaves it due, and the resumed run makes up for it."""
@@ -297,7 +310,7 @@ class Runner:
 
     def log_iteration(self) -> None:
         """Put the training loss since the last time, and the learning rate, into a record of its own."""
-        self.speed_read()
+        self.speed.read(self.iteration, self.figures.total)
         loss = self.figures.recent_loss()
         self.refuse_non_finite(loss)
         self.pending |= {"loss": loss, "lr": self.optimizer.param_groups[0]["lr"]}
@@ -362,83 +375,17 @@ class Runner:
         if (value := self.clip.get("value")) is not None:
             torch.nn.utils.clip_grad_value_(self.model.parameters(), value)
 
-    def speed_read(self) -> None:
-        """Bring the measured speed up to date."""
-        images, iterations = self.figures.count - self._counted[0], self.iteration - self._counted[1]
-        self.speed.read(self.iteration, iterations, images)
-        self._counted = (self.figures.count if self.position < self.per_epoch else 0, self.iteration)
+    # -- small parts ---------------------------------------------------------------------------------------------
 
-    # -- before and after ----------------------------------------------------------------------------------------
+    def check(self, purpose: Literal["train", "test"]) -> None:
+        """Refuse a config that has problems.
 
-    def _check(self, purpose: Literal["train", "test"]) -> None:
+        Raises:
+            ConfigError: all of them.
+        """
         problems = check(self.config, purpose)
         if problems:
             raise ConfigError(problems)
-
-    def _prepare(self) -> None:
-        """Build every part, and put a resumed state back."""
-        self.started = time.time()
-        self._build_common()
-        builder = self.builder
-        if self.resume is None and self.chosen_folder and (self.chosen_folder / "checkpoints").exists():
-            raise PegboardError(
-                f"{self.chosen_folder} holds a run already; --resume goes on with it, another --work-dir starts anew"
-            )
-        self.train_loader = builder.loader("train")
-        self.val_loader = builder.loader("val") if builder.values["val"] else None
-        self.data_label = _label(self.train_loader)
-        self.per_epoch = len(self.train_loader)
-        if not self.per_epoch:
-            count, size = len(self.train_loader.dataset), self.train_loader.batch_size
-            raise DataError(f"the training data gives no batch: {count} samples at batch_size={size}")
-        length = builder.duration("train_for")
-        self.epochs = length.count if length.unit == "epochs" else None
-        self.total_iterations = self.limit or length.iterations(self.per_epoch)
-        self.val_every = builder.duration("val_every")
-        self.val_iterations = self.val_every.count if self.val_every.unit == "iters" and self.val_loader else _NEVER
-        self.validated_at = -1
-        self.log_iterations = builder.duration("log_every").iterations(self.per_epoch)
-        self.model = builder.model()
-        self.step = builder.step(self.model)
-        self.optimizer = builder.optimizer(self.model)
-        self.needs_closure = _needs_closure(self.optimizer)
-        self.schedules = builder.schedules(self.optimizer, self.total_iterations, self.per_epoch)
-        self.scaler = torch.amp.GradScaler(self.device.type) if builder.values["precision"] == "fp16" else None
-        self.accumulate = builder.values["accumulate"]
-        self.clip = builder.values["clip_grad"]
-        self.figures = Figures(builder.metrics())
-        self.use_hooks(builder.hooks())
-        self.speed = Speed(self.total_iterations)
-        if self.resume is not None:
-            restore(self, dict(self.resume))
-            self._counted = (self.figures.count, self.iteration)
-            logger.info("resumed at iteration %d of %d", self.iteration, self.total_iterations)
-        self._make_folder()
-
-    def _prepare_test(self, split: Split, state: Mapping[str, Any]) -> None:
-        """Build only what an evaluation needs; what the training data said is in the state."""
-        self._build_common()
-        self.builder.known = dict(state.get("known") or {})
-        if not self.builder.known:
-            self.builder.loader(split)  # learn the number of classes from the data itself
-        self.model = self.builder.model()
-        if state:
-            load_weights(self.model, state["model"])
-        self.step = self.builder.step(self.model)
-
-    def _build_common(self) -> None:
-        values = Builder(self.config, torch.device("cpu")).values
-        self.device = choose_device(values["device"])
-        self.builder = Builder(self.config, self.device)
-        self.seed: int = values["seed"]
-        if values["threads"]:
-            torch.set_num_threads(values["threads"])
-        torch.use_deterministic_algorithms(values["deterministic"])
-        self.generators = [torch.default_generator]
-        if self.device.type == "cuda":
-            self.generators.append(torch.cuda.default_generators[self.device.index or 0])
-        elif self.device.type == "mps":
-            self.generators.append(torch.mps._get_default_mps_generator())
 
     def use_hooks(self, hooks: dict[str, Hook]) -> None:
         """Take these hooks; per point only those are called that define it."""
@@ -449,90 +396,3 @@ class Runner:
     def _switch_off(self, name: str) -> None:
         for point, methods in self._points.items():
             self._points[point] = [(other, method) for other, method in methods if other != name]
-
-    def _make_folder(self) -> None:
-        label = "try_" if self.limit else ""
-        if self.chosen_folder is None:
-            self.folder = run_folder.new_folder(Path("runs"), self.name, label)
-            if not label:
-                run_folder.point_latest(self.folder)
-        else:
-            self.folder = self.chosen_folder
-            self.folder.mkdir(parents=True, exist_ok=True)
-        self.checkpoints = checkpoint.Checkpoints(self.folder / "checkpoints")
-        (self.folder / "config.py").write_text(to_python(self.config.values), encoding="utf-8")
-        (self.folder / "config.json").write_text(to_json(self.config.values), encoding="utf-8")
-
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        """Around a run: its log file, its environment, its summary, whatever happens."""
-        started = time.perf_counter()
-        outcome = "finished"
-        with LogFile(self.folder / "log.txt"):
-            self._write_environment()
-            self._warn_of_stand_in()
-            try:
-                yield
-                outcome = "interrupted" if self.interrupted else "stopped" if self.stop_reason else "finished"
-            except BaseException as error:
-                outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                if not isinstance(error, KeyboardInterrupt | PegboardError):
-                    logger.exception("the run failed")
-                elif isinstance(error, PegboardError):
-                    logger.debug("the run failed: %s", error)
-                self.call("on_exception", error=error)
-                raise
-            finally:
-                self.summary = self._summary(outcome, time.perf_counter() - started)
-                run_folder.write_json(self.folder / "summary.json", self.summary)
-                self._warn_of_stand_in()
-                logger.info("%s; everything is in %s", self.stop_reason or outcome, self.folder)
-
-    def _warn_of_stand_in(self) -> None:
-        if getattr(self.train_loader.dataset, "stand_in", False):
-            logger.warning(
-                "the data is the built-in STAND-IN, drawn by code: no figure of this run says anything about CIFAR-10"
-            )
-
-    def _write_environment(self) -> None:
-        facts = {
-            **run_folder.environment(),
-            "device": str(self.device),
-            "seed": self.seed,
-            "threads": torch.get_num_threads(),
-            "engine": self.train_loader.mode,
-            "hooks": list(self.hooks),
-            "data": self.data_label,
-            "data_fingerprint": fingerprint(self.train_loader),
-        }
-        run_folder.write_json(self.folder / "environment.json", facts)
-
-    def _summary(self, outcome: str, seconds: float) -> dict[str, Any]:
-        return {
-            "config": self.name,
-            "data": self.data_label,
-            "seed": self.seed,
-            "epochs": self.epoch,
-            "iterations": self.iteration,
-            "final": dict(self.final),
-            "best": {name: {"value": value, "epoch": epoch} for name, (value, epoch) in self.best.items()},
-            "images_per_second": round(self.speed.steady, 1),
-            "wall_seconds": round(seconds, 3),
-            "versions": run_folder.versions(),
-            "exit": outcome,
-            **({"stop_reason": self.stop_reason} if self.stop_reason else {}),
-        }
-
-
-def _label(loader: Loader) -> str:
-    """What the data calls itself, e.g. ``"CIFAR-10"`` or ``"stand-in"``; the dataset's class where it says nothing."""
-    return str(getattr(loader.dataset, "label", type(loader.dataset).__name__))
-
-
-_NEVER = 2**62  # a period that no iteration reaches
-
-
-def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:
-    """True for LBFGS and its like, whose ``step`` cannot be called without one."""
-    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
-    return closure is not None and closure.default is inspect.Parameter.empty

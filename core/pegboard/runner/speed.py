@@ -18,24 +18,25 @@ class Speed:
         self.total = total_iterations
         self.recent = self.steady = 0.0
         self.seconds_left: float | None = None
-        self._iterations = 0
+        self._last = (0.0, 0, 0)  # clock, iteration and images at the last reading
+        self._iterations = 0  # measured so far; then images and seconds after the warm-up
         self._images = self._seconds = 0.0
-        self._started: float | None = None
 
-    def start(self) -> None:
-        """Training goes on from here."""
-        self._started = time.perf_counter()
+    def start(self, iteration: int, images: int) -> None:
+        """Training goes on from here, at so many iterations and images in all."""
+        self._last = (time.perf_counter(), iteration, images)
 
-    def read(self, iteration: int, iterations: int, images: int) -> None:
-        """So many iterations and images were trained since the last ``start`` or ``read``."""
-        if self._started is None or not iterations:
+    def read(self, iteration: int, images: int) -> None:
+        """Training has come to so many iterations and images in all."""
+        now, (then, iterations, before) = time.perf_counter(), self._last
+        seconds, iterations, trained = now - then, iteration - iterations, images - before
+        if not iterations:
             return
-        now = time.perf_counter()
-        seconds, self._started = now - self._started, now
-        self.recent = images / seconds
+        self._last = (now, iteration, images)
+        self.recent = trained / seconds
         warm, self._iterations = self._iterations >= WARM_UP, self._iterations + iterations
         if warm:
-            self._images += images
+            self._images += trained
             self._seconds += seconds
             self.steady = self._images / self._seconds
             self.seconds_left = (self.total - iteration) * (seconds / iterations)
