@@ -45,6 +45,12 @@ class ConfigError(PegboardError):
 
 def did_you_mean(name: object, candidates: Iterable[object], *, otherwise: str = "") -> str:
     """``"; did you mean 'LeNet'?"`` for the nearest candidate, else ``otherwise``."""
+    near = nearest(name, candidates)
+    return f"; did you mean {near!r}?" if near is not None else otherwise
+
+
+def nearest(name: object, candidates: Iterable[object]) -> str | None:
+    """The candidate that is most like ``name``, upper and lower case alike; None where none is near."""
     by_lower = {str(candidate).lower(): str(candidate) for candidate in candidates}
     near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
-    return f"; did you mean {by_lower[near[0]]!r}?" if near else otherwise
+    return by_lower[near[0]] if near else None

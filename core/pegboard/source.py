@@ -114,17 +114,23 @@ def _statements(body: list[ast.stmt]) -> list[ast.stmt]:
 @cache
 def find(target: str) -> tuple[Module, Definition] | None:
     """The class or function that ``"module:name"`` leads to, imports followed to where it is defined."""
+    return _follow(target, ())
+
+
+def _follow(target: str, way: tuple[str, ...]) -> tuple[Module, Definition] | None:
+    """``way`` is where we came from: imports may run in a circle."""
     module_name, _, attribute = target.partition(":")
-    module = read(module_name)
+    module = read(module_name) if target not in way else None
     if module is None:
         return None
     if attribute in module.definitions:
         return module, module.definitions[attribute]
+    way = (*way, target)
     if attribute in module.imports:
         onward = module.imports[attribute]
-        return find(onward) if ":" in onward and onward != target else None
+        return _follow(onward, way) if ":" in onward else None
     for star in module.stars:
-        found = find(f"{star}:{attribute}")
+        found = _follow(f"{star}:{attribute}", way)
         if found:
             return found
     return None
@@ -189,7 +195,7 @@ def _constructor(module: Module, cls: ast.ClassDef) -> tuple[Module, ast.ClassDe
         if name in methods:
             return module, cls, methods[name]
     if any("dataclass" in ast.unparse(decorator) for decorator in cls.decorator_list):
-        return module, cls, _dataclass_init(cls)
+        return module, cls, _dataclass_init(module, cls)
     for base in cls.bases:
         parent = _resolve(module, base)
         if parent and isinstance(parent[1], ast.ClassDef):
@@ -203,13 +209,25 @@ def _constructor(module: Module, cls: ast.ClassDef) -> tuple[Module, ast.ClassDe
     return None
 
 
-def _dataclass_init(cls: ast.ClassDef) -> ast.FunctionDef:
-    fields = [node for node in cls.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
-    arguments = ", ".join(ast.unparse(node) for node in fields if "ClassVar" not in ast.unparse(node.annotation))
-    function = ast.parse(f"def __init__(self, {arguments}): ...").body[0]
+def _dataclass_init(module: Module, cls: ast.ClassDef) -> ast.FunctionDef:
+    arguments = ", ".join(_dataclass_fields(module, cls).values())
+    function = ast.parse(f"def __init__(self, *, {arguments}): ..." if arguments else "def __init__(self): ...").body[0]
     if not isinstance(function, ast.FunctionDef):  # narrowing for the type checker: parsing a def gives a def
         raise TypeError(f"no constructor in {cls.name}")
     return function
+
+
+def _dataclass_fields(module: Module, cls: ast.ClassDef) -> dict[str, str]:
+    """Name -> its line of source, those of the parents first."""
+    fields: dict[str, str] = {}
+    for base in reversed(cls.bases):
+        parent = _resolve(module, base)
+        if parent and isinstance(parent[1], ast.ClassDef) and parent[1] is not cls:
+            fields |= _dataclass_fields(parent[0], parent[1])
+    for node in cls.body:
+        if isinstance(node, ast.AnnAssign) and not any(w in ast.unparse(node) for w in ("ClassVar", "init=False")):
+            fields[ast.unparse(node.target)] = ast.unparse(node)
+    return fields
 
 
 def _resolve(module: Module, node: ast.expr) -> tuple[Module, Definition] | None:
@@ -265,6 +283,8 @@ def _carried(
     carried: dict[str, inspect.Parameter] = {}
     names = [node.id for node in ast.walk(function) if isinstance(node, ast.Name)]
     followed = kwargs not in names  # never read: whatever it holds is dropped
+    if any(_keeps(node, kwargs) for node in ast.walk(function)):
+        return None
     for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
         popped = _popped(call, kwargs)
         if popped:
@@ -282,6 +302,13 @@ def _carried(
                 if parameter.name not in taken and parameter.kind != inspect.Parameter.VAR_POSITIONAL:
                     carried[parameter.name] = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
     return carried if followed else None
+
+
+def _keeps(node: ast.AST, kwargs: str) -> bool:
+    """``self.options = kwargs`` or ``options = {**kwargs}``: whatever it holds may be used later."""
+    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    inside = value.values if isinstance(value, ast.Dict) else [value]
+    return any(isinstance(part, ast.Name) and part.id == kwargs for part in inside)
 
 
 def _popped(call: ast.Call, kwargs: str) -> str:
@@ -306,4 +333,16 @@ def _callee_signature(module: Module, call: ast.Call, owner: ast.ClassDef | None
                 return signature(f"{parent[0].name}:{parent[1].name}")
         return inspect.Signature() if not owner.bases else None
     callee = _resolve(module, call.func)
-    return signature(f"{callee[0].name}:{callee[1].name}") if callee else None
+    return signature(f"{callee[0].name}:{callee[1].name}") if callee else _method_signature(module, call.func)
+
+
+def _method_signature(module: Module, function: ast.expr) -> inspect.Signature | None:
+    """The arguments of ``SomeClass.from_parts(...)``."""
+    holder = _resolve(module, function.value) if isinstance(function, ast.Attribute) else None
+    if holder is None or not isinstance(holder[1], ast.ClassDef) or not isinstance(function, ast.Attribute):
+        return None
+    for node in holder[1].body:
+        if isinstance(node, ast.FunctionDef) and node.name == function.attr:
+            is_static = any(ast.unparse(decorator) == "staticmethod" for decorator in node.decorator_list)
+            return _function_signature(holder[0], node, None if is_static else holder[1])
+    return None

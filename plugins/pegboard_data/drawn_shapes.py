@@ -8,70 +8,69 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pegboard.errors import DataError, did_you_mean
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 Split = Literal["train", "val", "test"]
 Floats = NDArray[np.float32]
+Points = NDArray[np.float64]
 
 BLOCK = 100  # samples drawn together: textures are cheap by the block; a multiple of the number of classes
 SUPERSAMPLE = 4  # outlines are filled at this many times the size, then averaged down: smooth edges
 AREA = (0.07, 0.14)  # of an object, as a fraction of the image; its box is about twice as large
-DARK = 0.6
-CONTRAST = 0.2  # least difference between object and ground in every channel, where the range is 1
-CLOUDS, STRIPES, GRAIN = 0.22, 0.12, 0.14  # amplitudes of the three textures, in the same unit
-KNOTS = 6  # a side of the grid that clouds are interpolated from
+ROAM = 0.5  # how far an object strays from the middle: 0 not at all, 1 to the edges
 TILT = 0.2  # greatest angle either way, in half turns
-ROAM = 0.6  # how far an object may stray from the middle: 0 not at all, 1 to the edges
+DARK = 0.6  # the brightest ground, per channel, where white is 1
+CONTRAST = 0.15  # an object is brighter than its ground by this at least, in every channel
+CLOUDS, STRIPES, GRAIN = 0.22, 0.15, 0.22  # how strong the textures are, in the same unit
+KNOTS = 6  # a side of the grid that clouds are interpolated from
 
 
-def _arc(radius: float, start: float, stop: float, points: int = 32) -> Floats:
-    """Points on a circle around the origin, (points, 2); angles in turns."""
-    angles = 2 * np.pi * np.linspace(start, stop, points)
-    return np.stack([radius * np.cos(angles), radius * np.sin(angles)], axis=1).astype(np.float32)
+def _arc(radius: float, start: float, stop: float, points: int = 32) -> Points:
+    """Points on a circle around the origin, (points, 2); start and stop are angles in turns."""
+    angle = 2 * np.pi * np.linspace(start, stop, points)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
 
 
-def _heart(points: int = 40) -> Floats:
-    """The curve (16 sin^3 t, 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t), (points, 2)."""
-    t = 2 * np.pi * np.arange(points) / points
+def _heart() -> Points:
+    """The curve (16 sin^3 t, 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t), upright where y points down, (40, 2)."""
+    t = 2 * np.pi * np.arange(40) / 40
     height = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
-    return np.stack([16 * np.sin(t) ** 3, height], axis=1).astype(np.float32)
+    return np.stack([16 * np.sin(t) ** 3, -height], axis=1)
 
 
-def _unit_area(outline: Floats | Sequence[tuple[float, float]]) -> Floats:
+def _unit_area(outline: ArrayLike) -> Points:
     """The outline (P, 2) scaled to enclose an area of 1, so that size tells nothing about the class."""
-    points = np.asarray(outline, dtype=np.float32)
+    points = np.asarray(outline, dtype=np.float64)
     x, y = points.T
-    area = abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) / 2  # the shoelace formula
-    return points / np.sqrt(area, dtype=np.float32)
+    area = abs(float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)))) / 2  # the shoelace formula
+    return points * area**-0.5
 
 
-# All are their own mirror image, so flipping an image never turns one class into another.
-OUTLINES: dict[str, Floats] = {
-    name: _unit_area(outline)
-    for name, outline in {
-        "arrow": [(-5, -1.2), (0, -1.2), (0, -4), (5, 0), (0, 4), (0, 1.2), (-5, 1.2)],
-        "bowtie": [(-4, -3), (0, -0.8), (4, -3), (4, 3), (0, 0.8), (-4, 3)],
-        "crescent": np.concatenate([_arc(1, 0.129, 0.871), _arc(0.75, 0.79, 0.21) + np.float32([0.5, 0])]),
-        "cross": [(1, 1), (1, 3), (-1, 3), (-1, 1), (-3, 1), (-3, -1), (-1, -1), (-1, -3), (1, -3), (1, -1), (3, -1), (3, 1)],
-        "disc": _arc(1, 0, 1),
-        "heart": _heart(),
-        "ring": np.concatenate([_arc(1, 0, 1), _arc(0.55, 1, 0)]),  # out, then back round the hole
-        "square": [(1, 1), (-1, 1), (-1, -1), (1, -1)],
-        "star": np.stack([_arc(1, 0, 0.8, 5), _arc(0.45, 0.1, 0.9, 5)], axis=1).reshape(10, 2),
-        "triangle": _arc(1, 0, 2 / 3, 3),
-    }.items()
+_DRAWINGS: dict[str, ArrayLike] = {
+    "arrow": [(-5, -1.2), (0, -1.2), (0, -4), (5, 0), (0, 4), (0, 1.2), (-5, 1.2)],
+    "bowtie": [(-4, -3), (0, -0.8), (4, -3), (4, 3), (0, 0.8), (-4, 3)],
+    "crescent": np.concatenate([_arc(1, 0.129, 0.871), _arc(0.75, 0.79, 0.21) + (0.5, 0)]),
+    "cross": np.stack([[1, 1, -1, -1, -3, -3, -1, -1, 1, 1, 3, 3], [1, 3, 3, 1, 1, -1, -1, -3, -3, -1, -1, 1]], axis=1),
+    "disc": _arc(1, 0, 1),
+    "heart": _heart(),
+    "ring": np.concatenate([_arc(1, 0, 1), _arc(0.55, 1, 0)]),  # out, then back round the hole
+    "square": [(1, 1), (-1, 1), (-1, -1), (1, -1)],
+    "star": np.stack([_arc(1, 0, 0.8, 5), _arc(0.45, 0.1, 0.9, 5)], axis=1).reshape(10, 2),
+    "triangle": _arc(1, 0, 2 / 3, 3),
 }
+# Each is its own mirror image, so flipping an image never turns one class into another.
+OUTLINES: dict[str, Points] = {name: _unit_area(drawing) for name, drawing in _DRAWINGS.items()}
 
 
 class DrawnShapes:
-    """Images of one of ten drawn shapes at a random place, size, angle and colour on a textured ground.
+    """One of ten drawn shapes at a random place, size, angle and colour on a darker, textured ground.
 
     Sample ``i`` is a function of (seed, split, i) alone: a longer data set begins with the shorter one. The splits
-    share no random numbers. Classes take turns, ``i % 10``; nothing but the outline tells them apart: all shapes draw
-    their area, place, angle and colours from the same distributions.
+    share no random numbers. Classes take turns, ``i % 10``; nothing but the outline tells them apart: area, place,
+    angle and colours have the same distributions for all.
 
     Args:
         count: how many samples; any number from 1.
@@ -92,25 +91,21 @@ class DrawnShapes:
         DataError: an argument is out of its range.
     """
 
-    classes: list[str] = list(OUTLINES)
-    num_classes = len(OUTLINES)
-    mean = (0.5, 0.5, 0.5)
-    std = (0.29, 0.29, 0.29)
-    label = "drawn shapes"
-    stand_in = False
+    mean: tuple[float, float, float] = (0.353, 0.352, 0.353)
+    std: tuple[float, float, float] = (0.236, 0.235, 0.235)
+    label: str = "drawn shapes"
+    stand_in: bool = False
 
     def __init__(
         self, count: int = 20000, split: Literal["train", "val", "test"] = "train", size: int = 32, seed: int = 0
     ) -> None:
-        splits = get_args(Split)
-        if split not in splits:
-            raise DataError(
-                f"DrawnShapes: split={split!r}; expected one of {', '.join(splits)}{did_you_mean(split, splits)}"
-            )
+        check_choice("DrawnShapes: split", split, get_args(Split))
         for name, value, least in (("count", count, 1), ("size", size, 16), ("seed", seed, 0)):
             if value < least:
                 raise DataError(f"DrawnShapes: {name}={value}; expected at least {least}")
-        stream = splits.index(split)
+        self.classes: list[str] = list(OUTLINES)
+        self.num_classes: int = len(OUTLINES)
+        stream = get_args(Split).index(split)
         blocks = [_draw_block(seed, stream, block, size) for block in range(-(-count // BLOCK))]
         self.images: Tensor = torch.from_numpy(np.concatenate([images for images, _ in blocks])[:count])
         self.boxes: NDArray[np.int64] = np.concatenate([boxes for _, boxes in blocks])[:count]
@@ -124,14 +119,23 @@ class DrawnShapes:
         return self.images[index], self.targets[index]
 
 
+def check_choice(what: str, value: object, choices: Sequence[str]) -> None:
+    """Raise a DataError unless ``value`` is one of ``choices``; ``what`` opens the message."""
+    if value not in choices:
+        expected = ", ".join(map(repr, choices))
+        raise DataError(f"{what}={value!r}; expected one of {expected}{did_you_mean(value, choices)}")
+
+
 def _draw_block(seed: int, stream: int, block: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images (B, 3, H, W) and boxes (B, 4) of samples ``block * B`` to ``block * B + B - 1`` of a stream."""
     random = np.random.default_rng([seed, stream, block])
     cover = _draw_objects(random, size)  # (B, H, W), 0 to 1
     ground_colour = DARK * random.random((BLOCK, 3, 1, 1), dtype=np.float32)
-    # Anywhere between CONTRAST above the ground and white, channel by channel.
-    lift = CONTRAST + (1 - CONTRAST - ground_colour) * random.random((BLOCK, 3, 1, 1), dtype=np.float32)
-    object_colour = ground_colour + lift
+    # From CONTRAST above the ground up to white; the share of the way is much the same in all three channels, so that
+    # some objects are faint.
+    share = random.random((BLOCK, 1, 1, 1), dtype=np.float32)
+    share = share * (1 + random.random((BLOCK, 3, 1, 1), dtype=np.float32)) / 2
+    object_colour = ground_colour + CONTRAST + (1 - CONTRAST - ground_colour) * share
     images = ground_colour + _texture(random, size)
     images += cover[:, None] * (object_colour - images)
     images += GRAIN * (random.random(images.shape, dtype=np.float32) - np.float32(0.5))
@@ -143,7 +147,7 @@ def _draw_objects(random: np.random.Generator, size: int) -> Floats:
     """How much of each pixel the object covers, (B, H, W) in 0..1; each object lies wholly inside its image."""
     angle = np.pi * random.uniform(-TILT, TILT, BLOCK)
     side = size * np.sqrt(random.uniform(*AREA, BLOCK))  # pixels; the square root of the area
-    place = 0.5 + ROAM * random.uniform(-0.5, 0.5, (BLOCK, 2))
+    place = 0.5 + ROAM * random.uniform(-0.5, 0.5, (BLOCK, 2))  # 0 is against the left or top edge, 1 the other
     turn = side * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])  # (2, 2, B)
 
     fine = SUPERSAMPLE * size
@@ -151,35 +155,36 @@ def _draw_objects(random: np.random.Generator, size: int) -> Floats:
     draw = ImageDraw.Draw(sheet)
     outlines = list(OUTLINES.values())
     for sample in range(BLOCK):
-        points = outlines[sample % len(outlines)] @ turn[:, :, sample]  # (P, 2) pixels
+        points = outlines[sample % len(outlines)] @ turn[:, :, sample]  # (P, 2) x and y in pixels
         low, high = points.min(axis=0), points.max(axis=0)
         points += place[sample] * (size - (high - low)) - low
         points = points * SUPERSAMPLE - 0.5  # Pillow's whole numbers are centres of pixels
         points[:, 1] += sample * fine
         draw.polygon(points.ravel().tolist(), fill=255)
-    cover = np.asarray(sheet.reduce(SUPERSAMPLE), dtype=np.float32) / 255
-    return cover.reshape(BLOCK, size, size)
+    cover = np.asarray(sheet.reduce(SUPERSAMPLE), dtype=np.float32).reshape(BLOCK, size, size)
+    return cover / np.float32(255)
 
 
 def _texture(random: np.random.Generator, size: int) -> Floats:
     """Soft clouds of colour and stripes of any direction and width, (B, 3, H, W) around 0."""
     knots = random.random((BLOCK, 3, KNOTS, KNOTS), dtype=np.float32) * 2 - 1
-    at = np.linspace(0, KNOTS - 1, size, dtype=np.float32)
-    weights = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(KNOTS, dtype=np.float32)))  # (H, G): linear interpolation
-    clouds = weights @ (knots @ weights.T)
+    at = np.linspace(0, KNOTS - 1, size, dtype=np.float32)[:, None]
+    weights = np.maximum(0, 1 - np.abs(at - np.arange(KNOTS, dtype=np.float32)))  # (H, G): linear interpolation
+    clouds: Floats = weights @ (knots @ weights.T)
 
     angle, phase, waves = random.random((3, BLOCK, 1, 1), dtype=np.float32)
     across = np.linspace(-0.5, 0.5, size, dtype=np.float32)
     along = np.cos(2 * np.pi * angle) * across + np.sin(2 * np.pi * angle) * across[:, None]  # (B, H, W)
-    stripes = np.sin(2 * np.pi * ((2 + 6 * waves) * along + phase))
+    stripes: Floats = np.sin(2 * np.pi * ((2 + 6 * waves) * along + phase))
     strength = random.random((BLOCK, 3, 1, 1), dtype=np.float32) * 2 - 1
-    return (CLOUDS * clouds + STRIPES * strength * stripes[:, None]).astype(np.float32)
+    return CLOUDS * clouds + STRIPES * strength * stripes[:, None]
 
 
 def _boxes(covered: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Smallest boxes (B, 4) around the true pixels of (B, H, W), each of which has some."""
     size = covered.shape[-1]
-    columns, rows = covered.any(axis=1), covered.any(axis=2)
+    columns: NDArray[np.bool_] = np.any(covered, axis=1)
+    rows: NDArray[np.bool_] = np.any(covered, axis=2)
     left, top = columns.argmax(axis=1), rows.argmax(axis=1)
     right, bottom = size - columns[:, ::-1].argmax(axis=1), size - rows[:, ::-1].argmax(axis=1)
     return np.stack([left, top, right, bottom], axis=1)

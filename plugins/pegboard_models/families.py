@@ -25,14 +25,18 @@ def timm_models() -> dict[str, str]:
 
 def _registered_in(package: str) -> dict[str, str]:
     """Functions decorated with ``register_model`` in the modules that the package star-imports or imports from."""
-    root = source.read(package)
-    if root is None:
-        return {}
-    modules = sorted({*root.stars, *(target.split(":")[0] for target in root.imports.values())})
-    names = {}
-    for name in modules:
-        module = source.read(name) if name.startswith(f"{package}.") else None
-        for definition in module.definitions.values() if module else ():
+    names: dict[str, str] = {}
+    seen, waiting = {package}, [package]
+    while waiting:
+        module = source.read(waiting.pop())
+        if module is None:
+            continue
+        for definition in module.definitions.values():
             if any("register_model" in ast.unparse(decorator) for decorator in definition.decorator_list):
-                names[definition.name] = f"{name}:{definition.name}"
-    return names
+                names[definition.name] = f"{module.name}:{definition.name}"
+        onward = {*module.stars, *(target.split(":")[0] for target in module.imports.values() if module.name == package)}
+        for name in sorted(onward - seen):
+            if name.startswith(f"{package}."):
+                seen.add(name)
+                waiting.append(name)
+    return dict(sorted(names.items()))

@@ -17,8 +17,8 @@ COMMANDS = {
     "plugins": "list plugins, and the parts that they register",
 }
 
-# torch's OpenMP threads wait for each other by spinning; where another process is busy that costs up to twenty times the
-# speed, and sleeping instead costs nothing that could be measured. It must be said before torch is imported.
+# torch's OpenMP threads wait for each other by spinning; where another process is busy that costs up to twenty times
+# the speed. Sleeping instead costs nothing that could be measured. It must be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 Command = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]

@@ -24,6 +24,8 @@ def misfit(annotation: str, value: Any) -> str:
     except SyntaxError:
         return ""
     atoms = _atoms(node)
+    if any(ast.unparse(atom) == "Duration" for atom in atoms):  # a string is read as one
+        atoms = [atom for atom in atoms if ast.unparse(atom) != "str"]
     verdicts = [_fits(atom, value) for atom in atoms]
     if any(verdict is not False for verdict in verdicts):
         return ""

@@ -1,7 +1,7 @@
 """Find everything that is wrong with a config, in one pass, before anything is built and without importing torch."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from pegboard.config.annotation import choices, misfit
 from pegboard.config.duration import Duration
 from pegboard.config.keys import DEFAULT_HOOKS, LOADER_KEYS, NEEDED_TO_TRAIN, RUN_KEYS, SCHEDULER_KEYS, Key
 from pegboard.config.load import Config
-from pegboard.errors import PegboardError, Problem, did_you_mean
+from pegboard.errors import PegboardError, Problem, did_you_mean, nearest
 from pegboard.plugins import ask_each, load_plugin
 from pegboard.registry import BOARDS, Entry, Registry
 
@@ -67,10 +67,9 @@ class _Checker:
 
     def missing(self, purpose: Purpose) -> None:
         needed = NEEDED_TO_TRAIN if purpose == "train" else ("model", "test")
-        typed = [problem.path for problem in self.problems]
+        misspelt = {nearest(problem.path, needed) for problem in self.problems}
         for name in needed:
-            misspelt = any(did_you_mean(path, needed) == f"; did you mean {name!r}?" for path in typed)
-            if self.config.values.get(name) is None and not misspelt:
+            if self.config.values.get(name) is None and name not in misspelt:
                 self.report("", f"there is no {name!r}: {RUN_KEYS[name].help}")
 
     # -- one value -----------------------------------------------------------------------------------------------
@@ -197,20 +196,19 @@ class _Checker:
                 self.report(where, f"the run gives {entry.name} its {name!r}; leave it out")
             elif parameter is None or parameter.kind == inspect.Parameter.VAR_POSITIONAL:
                 if not takes_any:
-                    self.report(where, f"{entry.name} takes no {name!r}" + self.nearest(name, parameters, where))
+                    hint = did_you_mean(name, parameters) + self.config.inherited_note(where)
+                    self.report(where, f"{entry.name} takes no {name!r}{hint}")
             elif name in entry.parts:
                 self.nested(entry.parts[name], value, where)
             elif name in entry.metrics and isinstance(value, str):
                 self.metric(value, where)
             elif parameter.annotation is not inspect.Parameter.empty:
                 self.fits(_text(parameter.annotation), value, where)
-        filled = {*arguments, *given, *entry.supplied}
+        misspelt = {nearest(name, parameters) for name in arguments if name not in parameters}
+        filled = {*arguments, *given, *entry.supplied, *misspelt}
         for parameter in parameters.values():
             if parameter.name not in filled and parameter.default is parameter.empty and _is_named(parameter):
                 self.report(path, f"{entry.name} needs {parameter.name!r}")
-
-    def nearest(self, name: str, parameters: Iterable[str], path: str) -> str:
-        return did_you_mean(name, parameters) + self.config.inherited_note(path)
 
     def fits(self, annotation: str, value: Any, path: str) -> None:
         expected = misfit(annotation, value)

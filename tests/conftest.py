@@ -1,0 +1,68 @@
+"""Fixtures that every test may use."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pegboard import plugins
+from pegboard.registry import BOARDS
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A ``PEGBOARD_CACHE`` of the test run's own, for this process and those that it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PEGBOARD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Command:
+    """``python("-c", "...", cwd=..., path=[folders on PYTHONPATH], **environment)``, in ``tmp_path`` unless said."""
+
+    def run(
+        *arguments: object, cwd: Path = tmp_path, path: "list[Path] | tuple[Path, ...]" = (), **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+        if path:
+            variables["PYTHONPATH"] = os.pathsep.join(map(str, path))
+        command = [sys.executable, *map(str, arguments)]
+        return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=300)
+
+    return run
+
+
+@pytest.fixture
+def pegboard_cli(python: Command) -> Command:
+    """``pegboard_cli("check", config)``: what the console script ``pegboard`` does, in a process of its own."""
+
+    def run(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
+        return python("-c", "from pegboard.cli import main; raise SystemExit(main())", *arguments, **options)
+
+    return run
+
+
+@pytest.fixture
+def boards() -> Iterator[None]:
+    """What a test hangs on the boards is taken off again."""
+    plugins.installed_plugins()
+    before = {
+        name: ({part: list(entries) for part, entries in board.entries.items()}, list(board.bridges))
+        for name, board in BOARDS.items()
+    }
+    yield
+    for name, (entries, bridges) in before.items():
+        BOARDS[name].entries, BOARDS[name].bridges = entries, bridges

@@ -1,0 +1,9 @@
+"""Every test here may name the tiny parts of ``tests/runs.py``."""
+
+import pytest
+import runs
+
+
+@pytest.fixture(autouse=True)
+def _tiny_parts(boards: None) -> None:
+    runs.hang_up()

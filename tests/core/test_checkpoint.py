@@ -1,0 +1,242 @@
+"""Checkpoints on disk: whole or not there, checked, and read without running anything."""
+
+import json
+import logging
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pegboard import CheckpointError, checkpoint
+from pegboard.checkpoint import Checkpoints
+
+
+def state(iteration: int, weight: float = 0.0) -> dict[str, Any]:
+    return {"iteration": iteration, "epoch": iteration // 3, "model": {"weight": torch.full((4,), weight)}}
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Checkpoints:
+    """Three checkpoints, of iterations 1 to 3."""
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    for iteration in (1, 2, 3):
+        checkpoints.save(state(iteration, weight=iteration), keep=3)
+    return checkpoints
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("keep", [1, 2, 5])
+def test_the_newest_are_kept(tmp_path: Path, keep: int) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    for iteration in range(1, 5):
+        checkpoints.save(state(iteration), keep)
+    kept = list(range(1, 5))[-keep:]
+    assert files(tmp_path) == sorted(["index.json", *(f"iteration_{iteration:08}.pt" for iteration in kept)])
+    assert [entry["iteration"] for entry in checkpoints.index()] == kept
+
+
+def test_the_index_says_what_each_file_is(three: Checkpoints) -> None:
+    import hashlib
+
+    for entry in json.loads((three.folder / "index.json").read_text()):
+        content = (three.folder / entry["file"]).read_bytes()
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+        assert entry["epoch"] == entry["iteration"] // 3
+        assert set(entry) == {"file", "iteration", "epoch", "sha256"}
+
+
+def test_the_newest_comes_with_its_contents(three: Checkpoints) -> None:
+    path, loaded = three.newest()
+    assert path.name == "iteration_00000003.pt"
+    assert loaded["model"]["weight"].tolist() == [3.0] * 4
+
+
+def test_saving_the_same_iteration_again_replaces_it(three: Checkpoints) -> None:
+    three.save(state(3, weight=30), keep=3)
+    assert [entry["iteration"] for entry in three.index()] == [1, 2, 3]
+    assert three.newest()[1]["model"]["weight"][0] == 30
+
+
+def damage_end(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def damage_all(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip_one_bit(path: Path) -> None:
+    """In the weights themselves: torch.load alone would take it."""
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.full((4,), 3.0).numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("damage", [damage_end, damage_all, flip_one_bit, remove])
+def test_a_damaged_newest_file_is_passed_over_and_said_so(
+    three: Checkpoints, damage: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(three.folder / "iteration_00000003.pt")
+    with caplog.at_level(logging.WARNING, "pegboard"):
+        path, loaded = three.newest()
+    assert path.name == "iteration_00000002.pt"
+    assert loaded["iteration"] == 2
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(told) == 1
+    assert "iteration_00000003.pt" in told[0] and "taking the one before" in told[0]
+
+
+def test_where_none_is_whole_that_is_an_error(three: Checkpoints) -> None:
+    for path in three.folder.glob("*.pt"):
+        damage_end(path)
+    with pytest.raises(CheckpointError, match="there is no whole checkpoint in"):
+        three.newest()
+
+
+def test_an_empty_folder_has_none(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="there is no whole checkpoint in"):
+        Checkpoints(tmp_path / "none").newest()
+
+
+def test_a_file_that_the_index_does_not_list_does_not_count(three: Checkpoints) -> None:
+    """A kill between the file and the index leaves such a one."""
+    torch.save(state(4), three.folder / "iteration_00000004.pt")
+    assert three.newest()[0].name == "iteration_00000003.pt"
+
+
+def test_a_damaged_index_is_said_so(three: Checkpoints) -> None:
+    (three.folder / "index.json").write_text("[{")
+    with pytest.raises(CheckpointError, match=r"index.json is damaged"):
+        three.newest()
+
+
+# -- saving is all or nothing ---------------------------------------------------------------------------------------
+
+
+class Unwritable:
+    """Pickling it fails half way, after the file was begun."""
+
+    def __reduce__(self) -> Any:
+        raise OSError("disk full")
+
+
+def test_a_save_that_fails_leaves_the_older_one_and_nothing_else(three: Checkpoints) -> None:
+    before = {path.name: path.read_bytes() for path in three.folder.iterdir()}
+    with pytest.raises(OSError, match="disk full"):
+        three.save({**state(4), "bad": Unwritable()}, keep=1)
+    assert {path.name: path.read_bytes() for path in three.folder.iterdir()} == before
+    assert three.newest()[1]["iteration"] == 3
+
+
+def test_a_kill_while_the_index_is_written_leaves_the_older_one(
+    three: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if Path(target).name == "index.json":
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        three.save(state(4), keep=1)
+    monkeypatch.undo()
+    assert three.newest()[1]["iteration"] == 3
+    three.save(state(5), keep=2)
+    assert three.newest()[1]["iteration"] == 5
+
+
+# -- reading --------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_file_names_the_nearest(three: Checkpoints) -> None:
+    with pytest.raises(CheckpointError, match=r"no checkpoint .*iteration_00000009.pt; did you mean 'iteration_0000000"):
+        checkpoint.load(three.folder / "iteration_00000009.pt")
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        checkpoint.load(three.folder / "no" / "such" / "folder.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 broken", b"\x80\x02", b"\x80\x05.", b"\x00" * 100])
+def test_no_torch_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "weights.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"weights.pt"):
+        checkpoint.load(path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(content=st.binary(max_size=300))
+def test_no_bytes_whatever_give_anything_but_a_checkpoint_error(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError):
+        checkpoint.load(path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_file_cut_off_anywhere_gives_a_checkpoint_error(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "cut.pt"
+    torch.save(state(1), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
+    with pytest.raises(CheckpointError):
+        checkpoint.load(path)
+
+
+def test_a_zip_that_is_no_torch_file(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "some.pt", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(CheckpointError, match=r"some.pt"):
+        checkpoint.load(tmp_path / "some.pt")
+
+
+def test_a_file_that_holds_no_dict(tmp_path: Path) -> None:
+    torch.save([torch.zeros(1)], tmp_path / "list.pt")
+    with pytest.raises(CheckpointError, match="holds a list; expected a dict"):
+        checkpoint.load(tmp_path / "list.pt")
+
+
+class Malicious:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path, legacy: bool) -> None:
+    trap, path = tmp_path / "ran", tmp_path / "evil.pt"
+    torch.save({"model": Malicious(trap)}, path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(CheckpointError, match="holds more than tensors and plain values"):
+        checkpoint.load(path)
+    assert not trap.exists()
+    torch.load(path, weights_only=False)  # the specimen is a real one
+    assert trap.exists()
+
+
+def test_a_bare_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path: Path) -> None:
+    trap, path = tmp_path / "ran", tmp_path / "evil.pkl"
+    path.write_bytes(pickle.dumps({"model": Malicious(trap)}))
+    with pytest.raises(CheckpointError, match=r"evil.pkl"):
+        checkpoint.load(path)
+    assert not trap.exists()

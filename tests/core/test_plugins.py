@@ -1,0 +1,154 @@
+"""Installed plugins, whole and broken; each a real distribution in a folder of its own."""
+
+import re
+import textwrap
+
+import pytest
+
+GOOD = """
+from pegboard import hookimpl
+
+@hookimpl
+def pegboard_register(boards):
+    boards.models.add_lazy("Net", "{module}:Net")
+
+class Net:
+    "A net."
+"""
+HALF = """
+from pegboard import hookimpl
+
+@hookimpl
+def pegboard_register(boards):
+    boards.models.add_lazy("HalfNet", "half:HalfNet")
+    raise RuntimeError("half way")
+"""
+WRONG_HOOK = """
+from pegboard import hookimpl
+
+@hookimpl
+def pegboard_register(bords):
+    pass
+"""
+EXTRAS = """
+from pegboard import hookimpl
+
+@hookimpl
+def pegboard_check(config):
+    return [config.problem("seed", "is unlucky")] if config.values.get("seed") == 13 else []
+
+def add_arguments(parser):
+    parser.add_argument("--loud", action="store_true")
+
+def greet(arguments):
+    print("HELLO" if arguments.loud else "hello")
+    return 0
+
+@hookimpl
+def pegboard_commands():
+    return {"greet": ("say hello", add_arguments, greet)}
+"""
+
+
+@pytest.fixture
+def install(tmp_path):
+    """Write a distribution with one module and its entry point, as pip would leave it."""
+    site = tmp_path / "site"
+
+    def write(name, text):
+        info = site / f"{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+        (info / "entry_points.txt").write_text(f"[pegboard]\n{name} = {name}\n", encoding="utf-8")
+        (site / f"{name}.py").write_text(text.replace("{module}", name), encoding="utf-8")
+
+    write.path = {"path": [site]}
+    return write
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
+        ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("def broken(:", "SyntaxError"),
+        (WRONG_HOOK, "PluginValidationError"),
+        (HALF, "RuntimeError: half way"),
+    ],
+    ids=["raises", "import", "exit", "syntax", "signature", "half"],
+)
+def test_a_broken_plugin_is_reported_and_harms_nobody(install, pegboard_cli, text, error):
+    install("half", text)
+    install("whole", GOOD)
+    listing = pegboard_cli("plugins", **install.path)
+    assert listing.returncode == 0
+    assert "BROKEN" in listing.stdout and error in listing.stdout and "half 1.0" in listing.stdout
+    assert "1 models" in listing.stdout.split("whole 1.0")[1].splitlines()[0]
+    assert "Net" in pegboard_cli("plugins", "MODELS", "whole:*", **install.path).stdout
+    assert pegboard_cli("plugins", "MODELS", "HalfNet", **install.path).returncode == 2  # what it half registered is gone
+
+
+def test_a_config_that_asks_for_an_unknown_name_hears_of_the_broken_plugin(install, pegboard_cli, toy):
+    install("half", HALF)
+    done = pegboard_cli("check", toy, "--cfg-options", "model=dict(type='HalfNet')", **install.path)
+    assert done.returncode == 2
+    assert "no 'HalfNet' in models" in done.stderr
+    assert "plugin 'half', which might bring it, is broken: RuntimeError: half way" in done.stderr
+
+
+def test_two_plugins_with_one_name(install, pegboard_cli, toy):
+    install("acme", GOOD)
+    install("zenith", GOOD)
+    assert pegboard_cli("check", toy, **install.path).returncode == 0  # nobody uses the name
+    bare = pegboard_cli("check", toy, "--cfg-options", "model=dict(type='Net')", **install.path)
+    assert bare.returncode == 2 and "'acme'" in bare.stderr and "'zenith'" in bare.stderr
+    assert pegboard_cli("check", toy, "--cfg-options", "model=dict(type='zenith:Net')", **install.path).returncode == 0
+
+
+def test_a_plugin_adds_checks_and_commands(install, pegboard_cli, toy):
+    install("extras", EXTRAS)
+    assert pegboard_cli("greet", "--loud", **install.path).stdout == "HELLO\n"
+    assert "greet" in pegboard_cli("--help", **install.path).stdout
+    found = pegboard_cli("check", toy, "--cfg-options", "seed=13", **install.path)
+    assert found.returncode == 2 and "--cfg-options: seed: is unlucky" in found.stderr
+
+
+def test_a_check_that_raises_is_a_problem_and_no_crash(install, pegboard_cli, toy):
+    install("extras", "from pegboard import hookimpl\n@hookimpl\ndef pegboard_check(config):\n    return 1 / 0\n")
+    done = pegboard_cli("check", toy, **install.path)
+    assert done.returncode == 2 and "the check of plugin 'extras' failed: ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("./my_part.py", "", "there is no file 'my_part.py' in .*; did you mean 'my_parts.py'"),
+        ("./my_parts.py", "1 / 0", "cannot be loaded: ZeroDivisionError"),
+        ("no_such_module", "", "cannot be loaded: ModuleNotFoundError"),
+    ],
+)
+def test_code_that_a_config_names_and_that_cannot_be_had(pegboard_cli, tmp_path, toy, name, text, message):
+    (tmp_path / "my_parts.py").write_text(text, encoding="utf-8")
+    toy.write_text(toy.read_text(encoding="utf-8").replace('"./toy_parts.py"', f'"./toy_parts.py", "{name}"'), "utf-8")
+    done = pegboard_cli("check", toy)
+    assert done.returncode == 2
+    assert re.search(rf"toy\.py:1: plugins\.1: .*{message}", done.stderr), done.stderr
+
+
+def test_code_that_a_config_names_lies_beside_the_config(pegboard_cli, tmp_path):
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    (deep / "parts.py").write_text(
+        textwrap.dedent('''
+        from pegboard import MODELS
+
+        @MODELS.register
+        class DeepNet:
+            """A net."""
+        '''),
+        encoding="utf-8",
+    )
+    (deep / "c.py").write_text('plugins = ["./parts.py"]\nmodel = dict(type="DeepNet", x=1)\n', encoding="utf-8")
+    done = pegboard_cli("check", "deep/c.py")
+    assert "deep/c.py:2: model.x: DeepNet takes no 'x'" in done.stderr
