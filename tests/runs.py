@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from pegboard import Config, Runner
 from pegboard.checkpoint import Checkpoints, load
 from pegboard.registry import BOARDS
-from torch import Tensor, nn
 
 COUNT = 24
 

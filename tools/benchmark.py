@@ -63,6 +63,7 @@ Runner(config, folder={folder!r}).train()
 def _register_fixed_batch() -> None:
     """The data of the overhead run, registered when a config names this file as a plugin."""
     import torch
+
     from pegboard import DATASETS
 
     @DATASETS.register

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ class Bridge:
         names: reads the library's source (``pegboard.source``): part name -> ``"module:attribute"``.
         supplied: arguments that the run fills in, where a part has them.
         parts: arguments that are themselves parts, with their board, where a part has them.
+        error: why its names cannot be read, once that was tried; it then has no parts.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Bridge:
     names: Callable[[], Mapping[str, str]]
     supplied: Sequence[str] = ()
     parts: Mapping[str, Any] = field(default_factory=dict)
+    error: str = field(default="", compare=False)
 
     @cached_property
     def targets(self) -> Mapping[str, str]:
@@ -39,13 +42,27 @@ class Bridge:
             release = version(self.library)
         except PackageNotFoundError:
             return {}
-        file = cache_folder() / f"{self.library}-{release}-{self.family}.json"
+        file = cache_folder() / f"{self.library}-{release}-{self.family}-{self._reader()}.json"
         try:
-            cached: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+            cached = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            cached = dict(self.names())
-            _write(file, cached)
-        return cached
+            cached = None
+        if isinstance(cached, dict) and all(isinstance(target, str) for target in cached.values()):
+            return cached
+        try:
+            names = dict(self.names())
+        except Exception as error:  # noqa: BLE001  # a stranger's bridge must not take the board down with it
+            self.error = f"{type(error).__name__}: {error}"
+            return {}
+        _write(file, names)
+        return names
+
+    def _reader(self) -> str:
+        """Which code read the names: another version of it may find others in the same library."""
+        code = getattr(self.names, "__code__", None)
+        file = Path(code.co_filename) if code else Path()
+        stamp = f"{file.stat().st_mtime_ns:x}" if file.is_file() else ""
+        return f"{zlib.crc32(f'{file}{stamp}'.encode()):08x}"
 
 
 def cache_folder() -> Path:

@@ -116,8 +116,9 @@ def load_plugin(name: str, folder: Path) -> None:
             if not manager().is_registered(module):
                 _register(module, module.__name__)
     except PegboardError:
+        _restore(before)
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         _restore(before)
         raise PegboardError(f"{name!r} cannot be loaded: {type(error).__name__}: {error}") from error
 
@@ -164,6 +165,6 @@ def ask_each(hook: str, **arguments: Any) -> Sequence[tuple[str, Any]]:
         if function is not None:
             try:
                 results.append((name, function(**arguments)))
-            except Exception as error:  # noqa: BLE001  # one plugin's fault is reported, the others are asked
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # one plugin's fault; the others are asked
                 results.append((name, error))
     return results

@@ -196,6 +196,11 @@ class Registry:
         for plugin in _load_plugins():
             if plugin.error:
                 nearest += f"; plugin {plugin.name!r}, which might bring it, is broken: {plugin.error}"
+        for bridge in self.bridges:
+            if bridge.error:
+                nearest += (
+                    f"; bridge {bridge.name!r} to {bridge.library}, which might bring it, is broken: {bridge.error}"
+                )
         return message + (nearest or f"; `pegboard plugins {self.name.upper()}` lists what there is")
 
     def list(self, pattern: str = "*") -> list[Entry]:

@@ -2,7 +2,6 @@
 
 from pegboard import Boards, Bridge, hookimpl
 from pegboard.registry import TRANSFORMS
-
 from pegboard_data import families
 
 

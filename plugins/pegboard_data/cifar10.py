@@ -14,10 +14,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from pegboard.errors import DataError, did_you_mean
 from PIL import Image
 from torch import Tensor
 
+from pegboard.errors import DataError, did_you_mean
 from pegboard_data.download import fetch
 from pegboard_data.drawn_shapes import DrawnShapes, Split, check_choice
 
@@ -156,10 +156,12 @@ def stratified_split(
         seed: from 0.
 
     Raises:
-        DataError: the fraction is out of range, or a class has a single sample.
+        DataError: the fraction or the seed is out of range, or a class has a single sample.
     """
     if not 0 < fraction < 1:
         raise DataError(f"val_fraction={fraction}; expected a number above 0 and below 1")
+    if seed < 0:
+        raise DataError(f"val_seed={seed}; expected at least 0")
     numbers = np.asarray(targets)
     held_out = np.zeros(len(numbers), dtype=np.bool_)
     for number in np.unique(numbers).tolist():

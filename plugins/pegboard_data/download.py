@@ -7,6 +7,7 @@ import os
 import queue
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ def _open(url: str, timeout: float) -> http.client.HTTPResponse:
         raise TimeoutError(f"no answer within {timeout:g} seconds") from None
     if isinstance(answer, ValueError):
         raise DataError(f"{url}: is no URL ({answer}); expected https://... or http://...") from answer
+    if isinstance(answer, urllib.error.HTTPError):
+        answer.close()  # it is the server's page about the error, too
     if isinstance(answer, Exception):
         raise answer
     return answer

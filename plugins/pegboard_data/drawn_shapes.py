@@ -9,9 +9,10 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pegboard.errors import DataError, did_you_mean
 from PIL import Image, ImageDraw
 from torch import Tensor
+
+from pegboard.errors import DataError, did_you_mean
 
 Split = Literal["train", "val", "test"]
 Floats = NDArray[np.float32]
@@ -46,13 +47,14 @@ def _unit_area(outline: ArrayLike) -> Points:
     points = np.asarray(outline, dtype=np.float64)
     x, y = points.T
     area = abs(float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)))) / 2  # the shoelace formula
-    return points * area**-0.5
+    scaled: Points = points / np.sqrt(area)
+    return scaled
 
 
 _DRAWINGS: dict[str, ArrayLike] = {
     "arrow": [(-5, -1.2), (0, -1.2), (0, -4), (5, 0), (0, 4), (0, 1.2), (-5, 1.2)],
     "bowtie": [(-4, -3), (0, -0.8), (4, -3), (4, 3), (0, 0.8), (-4, 3)],
-    "crescent": np.concatenate([_arc(1, 0.129, 0.871), _arc(0.75, 0.79, 0.21) + (0.5, 0)]),
+    "crescent": np.concatenate([_arc(1, 0.129, 0.871), _arc(0.75, 0.79, 0.21) + np.array([0.5, 0])]),
     "cross": np.stack([[1, 1, -1, -1, -3, -3, -1, -1, 1, 1, 3, 3], [1, 3, 3, 1, 1, -1, -1, -3, -3, -1, -1, 1]], axis=1),
     "disc": _arc(1, 0, 1),
     "heart": _heart(),
@@ -91,8 +93,8 @@ class DrawnShapes:
         DataError: an argument is out of its range.
     """
 
-    mean: tuple[float, float, float] = (0.353, 0.352, 0.353)
-    std: tuple[float, float, float] = (0.236, 0.235, 0.235)
+    mean: tuple[float, float, float] = (0.345, 0.344, 0.346)
+    std: tuple[float, float, float] = (0.225, 0.224, 0.224)
     label: str = "drawn shapes"
     stand_in: bool = False
 
@@ -131,11 +133,10 @@ def _draw_block(seed: int, stream: int, block: int, size: int) -> tuple[NDArray[
     random = np.random.default_rng([seed, stream, block])
     cover = _draw_objects(random, size)  # (B, H, W), 0 to 1
     ground_colour = DARK * random.random((BLOCK, 3, 1, 1), dtype=np.float32)
-    # From CONTRAST above the ground up to white; the share of the way is much the same in all three channels, so that
-    # some objects are faint.
+    # From CONTRAST above the ground up to white, much the same share of the way in all three channels: some are faint.
     share = random.random((BLOCK, 1, 1, 1), dtype=np.float32)
-    share = share * (1 + random.random((BLOCK, 3, 1, 1), dtype=np.float32)) / 2
-    object_colour = ground_colour + CONTRAST + (1 - CONTRAST - ground_colour) * share
+    tint = (1 + random.random((BLOCK, 3, 1, 1), dtype=np.float32)) / 2
+    object_colour = ground_colour + CONTRAST + (1 - CONTRAST - ground_colour) * share * tint
     images = ground_colour + _texture(random, size)
     images += cover[:, None] * (object_colour - images)
     images += GRAIN * (random.random(images.shape, dtype=np.float32) - np.float32(0.5))

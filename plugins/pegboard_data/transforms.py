@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pegboard import DataError, PegboardError, Transform
 from torch import Tensor
 from torch.nn import functional as F
+
+from pegboard import DataError, PegboardError, Transform
 
 PaddingMode = Literal["constant", "edge", "reflect", "symmetric"]
 

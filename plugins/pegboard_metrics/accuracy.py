@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pegboard import PegboardError
 from torch import Tensor
+
+from pegboard import PegboardError
 
 
 class Accuracy:

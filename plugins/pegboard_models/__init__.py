@@ -1,7 +1,6 @@
 """Models: LeNet, and bridges to every torch.nn layer and every classification model of torchvision and timm."""
 
 from pegboard import Boards, Bridge, hookimpl
-
 from pegboard_models import families
 
 

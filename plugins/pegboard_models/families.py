@@ -34,7 +34,10 @@ def _registered_in(package: str) -> dict[str, str]:
         for definition in module.definitions.values():
             if any("register_model" in ast.unparse(decorator) for decorator in definition.decorator_list):
                 names[definition.name] = f"{module.name}:{definition.name}"
-        onward = {*module.stars, *(target.split(":")[0] for target in module.imports.values() if module.name == package)}
+        onward = {
+            *module.stars,
+            *(target.split(":")[0] for target in module.imports.values() if module.name == package),
+        }
         for name in sorted(onward - seen):
             if name.startswith(f"{package}."):
                 seen.add(name)

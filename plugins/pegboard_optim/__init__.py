@@ -1,7 +1,6 @@
 """Optimizers and schedulers: bridges to every class of torch.optim and torch.optim.lr_scheduler."""
 
 from pegboard import Boards, Bridge, Config, Problem, hookimpl, source
-
 from pegboard_optim import rules
 
 # What a scheduler takes from the run where the config leaves it out.

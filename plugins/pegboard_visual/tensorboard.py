@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from pegboard import Hook
 
 if TYPE_CHECKING:
-    from pegboard import Runner
     from tensorboardX import SummaryWriter
+
+    from pegboard import Runner
 
 SERIES = {"train": "Train", "val": "Valid"}
 

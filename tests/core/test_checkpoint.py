@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pegboard import CheckpointError, checkpoint
 from pegboard.checkpoint import Checkpoints
 
@@ -24,7 +25,7 @@ def three(tmp_path: Path) -> Checkpoints:
     """Three checkpoints, of iterations 1 to 3."""
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     for iteration in (1, 2, 3):
-        checkpoints.save(state(iteration, weight=iteration), keep=3)
+        checkpoints.save(state(iteration, float(iteration)), keep=3)
     return checkpoints
 
 
@@ -162,7 +163,7 @@ def test_a_kill_while_the_index_is_written_leaves_the_older_one(
 
 
 def test_a_missing_file_names_the_nearest(three: Checkpoints) -> None:
-    with pytest.raises(CheckpointError, match=r"no checkpoint .*iteration_00000009.pt; did you mean 'iteration_0000000"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint .*_00000009.pt; did you mean 'iteration_0000000"):
         checkpoint.load(three.folder / "iteration_00000009.pt")
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         checkpoint.load(three.folder / "no" / "such" / "folder.pt")

@@ -32,7 +32,9 @@ def test_listing_plugins_takes_less_than_half_a_second():
         "import sys, time, io; out, sys.stdout = sys.stdout, io.StringIO();"
         "from pegboard.cli import main; main(['plugins']); print(time.process_time(), file=out)"
     )
-    seconds = [float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout) for _ in range(4)]
+    seconds = [
+        float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout) for _ in range(4)
+    ]
     assert min(seconds) < 0.5
 
 

@@ -86,7 +86,7 @@ def test_a_broken_plugin_is_reported_and_harms_nobody(install, pegboard_cli, tex
     assert "BROKEN" in listing.stdout and error in listing.stdout and "half 1.0" in listing.stdout
     assert "1 models" in listing.stdout.split("whole 1.0")[1].splitlines()[0]
     assert "Net" in pegboard_cli("plugins", "MODELS", "whole:*", **install.path).stdout
-    assert pegboard_cli("plugins", "MODELS", "HalfNet", **install.path).returncode == 2  # what it half registered is gone
+    assert pegboard_cli("plugins", "MODELS", "HalfNet", **install.path).returncode == 2  # its half is gone
 
 
 def test_a_config_that_asks_for_an_unknown_name_hears_of_the_broken_plugin(install, pegboard_cli, toy):
@@ -152,3 +152,60 @@ def test_code_that_a_config_names_lies_beside_the_config(pegboard_cli, tmp_path)
     (deep / "c.py").write_text('plugins = ["./parts.py"]\nmodel = dict(type="DeepNet", x=1)\n', encoding="utf-8")
     done = pegboard_cli("check", "deep/c.py")
     assert "deep/c.py:2: model.x: DeepNet takes no 'x'" in done.stderr
+
+
+@pytest.fixture
+def lenet(repository):
+    """A config that is checked without importing torch."""
+    return repository / "configs" / "lenet_cifar.py"
+
+
+@pytest.mark.parametrize(
+    ("hook", "body", "message"),
+    [
+        ("pegboard_check(config)", "pass", "the check of plugin 'odd' must return a list of Problem, not None"),
+        ("pegboard_check(config)", "return ['bad']", "must return a list of Problem, not ['bad']"),
+        ("pegboard_check(config)", "raise SystemExit(4)", "the check of plugin 'odd' failed: SystemExit: 4"),
+        ("pegboard_commands()", "pass", "plugin 'odd' cannot add its commands: expected name -> (help,"),
+        ("pegboard_commands()", "return {'hi': 'say hi'}", "plugin 'odd' cannot add its commands: expected name ->"),
+        ("pegboard_commands()", "raise SystemExit(4)", "plugin 'odd' cannot add its commands: 4"),
+    ],
+)
+def test_a_hook_that_gives_what_it_should_not_is_reported(install, pegboard_cli, lenet, hook, body, message):
+    install("odd", f"from pegboard import hookimpl\n@hookimpl\ndef {hook}:\n    {body}\n")
+    done = pegboard_cli("check", lenet, **install.path) if "check" in hook else pegboard_cli("--help", **install.path)
+    assert done.returncode == (2 if "check" in hook else 0)
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert "check" in hook or "usage: pegboard COMMAND" in done.stdout
+
+
+def test_a_file_that_a_config_names_and_that_exits_does_not_end_the_command(pegboard_cli, tmp_path):
+    (tmp_path / "parts.py").write_text("raise SystemExit(5)\n", encoding="utf-8")
+    (tmp_path / "c.py").write_text('plugins = ["./parts.py"]\n', encoding="utf-8")
+    done = pegboard_cli("check", "c.py")
+    assert done.returncode == 2
+    assert "c.py:1: plugins.0: './parts.py' cannot be loaded: SystemExit: 5" in done.stderr
+
+
+def test_what_a_file_registered_before_it_raised_is_taken_off(pegboard_cli, tmp_path):
+    (tmp_path / "parts.py").write_text(
+        "from pegboard import MODELS\n@MODELS.register\nclass EarlyNet: pass\n1 / 0\n", encoding="utf-8"
+    )
+    (tmp_path / "c.py").write_text('plugins = ["./parts.py"]\nmodel = dict(type="EarlyNet")\n', encoding="utf-8")
+    assert "c.py:2: model.type: no 'EarlyNet' in models" in pegboard_cli("check", "c.py").stderr
+
+
+def test_a_bridge_whose_names_cannot_be_read_takes_no_other_part_down(install, pegboard_cli, lenet):
+    install(
+        "badbridge",
+        "from pegboard import Bridge, hookimpl\n"
+        "def names(): raise RuntimeError('moved away')\n"
+        "@hookimpl\n"
+        "def pegboard_register(boards): boards.models.add_bridge(Bridge('bad', 'torch', 'bad', names))\n",
+    )
+    assert pegboard_cli("check", lenet, **install.path).returncode == 0
+    listing = pegboard_cli("plugins", **install.path)
+    assert listing.returncode == 0
+    assert "bridge bad to torch adds no models: RuntimeError: moved away" in listing.stdout
+    unknown = pegboard_cli("check", lenet, "--cfg-options", "model=dict(type='Qqq')", **install.path)
+    assert "no 'Qqq' in models; bridge 'bad' to torch, which might bring it, is broken" in unknown.stderr

@@ -57,14 +57,21 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
         return 0
 
 
+def _is_command(command: object) -> bool:
+    return isinstance(command, tuple) and len(command) == 3 and callable(command[1]) and callable(command[2])
+
+
 def _others(arguments: list[str]) -> int:
     """Commands that plugins add; and help, which lists them."""
     from pegboard.plugins import ask_each
 
     added: dict[str, Command] = {}
     for plugin, commands in ask_each("pegboard_commands"):
-        if isinstance(commands, Exception):
+        if isinstance(commands, BaseException):
             print(f"plugin {plugin!r} cannot add its commands: {commands}", file=sys.stderr)
+        elif not isinstance(commands, dict) or not all(map(_is_command, commands.values())):
+            message = f"expected name -> (help, add_arguments, run), got {commands!r}"
+            print(f"plugin {plugin!r} cannot add its commands: {message}", file=sys.stderr)
         else:
             added |= commands
     if arguments and arguments[0] in added:

@@ -45,6 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
             *([bridge.name, bridge.library, f"{len(bridge.targets)} {board.name}"] for board, bridge in bridges),
         ]
     )
+    for board in BOARDS.values():
+        for bridge in board.bridges:
+            if bridge.error:
+                print(f"\nbridge {bridge.name} to {bridge.library} adds no {board.name}: {bridge.error}")
     for plugin in plugins:
         if plugin.error:
             print(f"\n{plugin.name} ({plugin.distribution} {plugin.version}) is broken:\n{plugin.traceback.rstrip()}")

@@ -74,4 +74,6 @@ def _of_run(path: Path, options: list[str]) -> tuple[Config, dict[str, Any], Pat
 def _with_config(path: Path, config_file: str, options: list[str]) -> tuple[Config, dict[str, Any], Path]:
     from pegboard import checkpoint
 
-    return Config.load(config_file, options), {"model": checkpoint.load(path)}, Path()
+    loaded = checkpoint.load(path)
+    is_ours = "config" in loaded and "model" in loaded
+    return Config.load(config_file, options), loaded if is_ours else {"model": loaded}, Path()

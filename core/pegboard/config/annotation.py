@@ -102,11 +102,19 @@ def _sequence_fits(atom: ast.expr, value: Any) -> bool | None:
     if not isinstance(atom, ast.Subscript):
         return True
     members = atom.slice.elts if isinstance(atom.slice, ast.Tuple) else [atom.slice]
+    if ast.unparse(atom.value).rpartition(".")[2].lower() == "tuple" and _has_another_length(members, len(value)):
+        return False
     members = [member for member in members if not (isinstance(member, ast.Constant) and member.value is ...)]
     if not members:
         return None
     inner = [union for member in members for union in _atoms(member)]
     return False if any(all(_fits(one, item) is False for one in inner) for item in value) else None
+
+
+def _has_another_length(members: list[ast.expr], length: int) -> bool:
+    """``tuple[float, float]`` with another number of items; ``tuple[float]`` is often meant as any number."""
+    endless = any(isinstance(member, ast.Constant) and member.value is ... for member in members)
+    return len(members) > 1 and not endless and length != len(members)
 
 
 def _is_duration(value: Any) -> bool:

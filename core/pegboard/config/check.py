@@ -1,6 +1,7 @@
 """Find everything that is wrong with a config, in one pass, before anything is built and without importing torch."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -60,8 +61,10 @@ class _Checker:
 
     def ask_plugins(self) -> None:
         for plugin, found in ask_each("pegboard_check", config=self.config):
-            if isinstance(found, Exception):
+            if isinstance(found, BaseException):
                 self.report("", f"the check of plugin {plugin!r} failed: {type(found).__name__}: {found}")
+            elif not isinstance(found, list) or not all(isinstance(problem, Problem) for problem in found):
+                self.report("", f"the check of plugin {plugin!r} must return a list of Problem, not {found!r}")
             else:
                 self.problems += found
 
@@ -91,6 +94,10 @@ class _Checker:
             self.options(key.options or {}, value, path)
         elif key.kind == "duration":
             self.duration(value, path)
+        elif key.kind == "device":
+            if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,4})?", value):
+                near = did_you_mean(value, ("auto", "cpu", "cuda", "mps"))
+                self.report(path, f"must be auto, cpu, cuda, cuda:N or mps, got {value!r}{near}")
         elif key.kind == "plugins":
             if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
                 self.report(path, f"must be a list of files and modules, got {value!r}")
@@ -137,6 +144,8 @@ class _Checker:
                 part = {**default, **part}
             if part is not None:
                 self.part(board, part, f"{path}.{name}")
+            elif board.name == "hooks" and name not in DEFAULT_HOOKS and nearest(name, DEFAULT_HOOKS):
+                self.report(f"{path}.{name}", "switches nothing off" + did_you_mean(name, DEFAULT_HOOKS))
 
     # -- one part ------------------------------------------------------------------------------------------------
 
@@ -202,7 +211,7 @@ class _Checker:
                 self.nested(entry.parts[name], value, where)
             elif name in entry.metrics and isinstance(value, str):
                 self.metric(value, where)
-            elif parameter.annotation is not inspect.Parameter.empty:
+            elif parameter.annotation is not inspect.Parameter.empty and not _is_default_none(parameter, value):
                 self.fits(_text(parameter.annotation), value, where)
         misspelt = {nearest(name, parameters) for name in arguments if name not in parameters}
         filled = {*arguments, *given, *entry.supplied, *misspelt}
@@ -227,13 +236,19 @@ class _Checker:
 def known_metrics(values: Mapping[str, Any]) -> list[str]:
     """The names under which a run of this config logs its losses and metrics, e.g. ``"val/top1"``."""
     metrics = values.get("metrics")
-    own = ["loss", *(metrics if isinstance(metrics, Mapping) else ())]
+    named = metrics.items() if isinstance(metrics, Mapping) else ()
+    own = ["loss", *(name for name, part in named if part is not None)]
     splits = ["train", *(["val"] if values.get("val") is not None else [])]
     return [f"{split}/{name}" for split in splits for name in own]
 
 
 def _text(annotation: Any) -> str:
     return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
+def _is_default_none(parameter: inspect.Parameter, value: Any) -> bool:
+    """``size: int = None`` takes None, whatever its annotation says; a default read from source is text."""
+    return value is None and parameter.default in (None, "None")
 
 
 def _is_named(parameter: inspect.Parameter) -> bool:

@@ -12,7 +12,7 @@ class Key:
     Args:
         kind: ``"part"`` (a dict with a type), ``"parts"`` (a part or a list of them), ``"named parts"`` (a dict of
             parts, None switches one off), ``"loader"``, ``"duration"``, ``"options"`` (a dict of other keys),
-            ``"plugins"``, or an annotation such as ``"int | None"``.
+            ``"plugins"``, ``"device"``, or an annotation such as ``"int | None"``.
         help: one line for a reader.
         board: where parts are looked up.
         default: what holds where the config says nothing.
@@ -67,7 +67,7 @@ RUN_KEYS: Mapping[str, Key] = {
     "clip_grad": Key("options", "limit on the gradients before a step", options=CLIP_KEYS),
     "seed": Key("int", "what order, augmentation, initial weights and dropout are drawn from", default=0, at_least=0),
     "deterministic": Key("bool", "refuse operations whose result can differ between runs", default=False),
-    "device": Key("str", "auto, cpu, cuda, cuda:N or mps", default="auto"),
+    "device": Key("device", "auto, cpu, cuda, cuda:N or mps", default="auto"),
     "threads": Key("int | None", "CPU threads of the training step; None leaves it to torch", at_least=1),
     "hooks": Key(
         "named parts", "what watches or steers the run, by name; None switches a default one off", "hooks", {}

@@ -28,8 +28,8 @@ class MetricsFile(Hook):
 
     def before_run(self, run: "Runner") -> None:
         for name, size in self.sizes.items():
-            self.files[name] = (run.folder / name).open("a", encoding="utf-8")
-            self.files[name].truncate(size)
+            self.files[name] = file = (run.folder / name).open("a", encoding="utf-8")
+            file.truncate(min(size, file.tell()))  # a run that goes on in another folder begins with empty files
 
     def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
         self._write("metrics.jsonl", {name: _strict(value) for name, value in values.items()})

@@ -38,7 +38,7 @@ class Figures:
 
     def add(self, loss: Tensor | None, outputs: Any, batch: Batch) -> None:
         """One batch: its mean loss counts by its number of samples."""
-        size = len(batch.index)
+        size = batch.index.shape[0]
         if loss is not None:
             self._losses.append(loss)
             self._sizes.append(size)

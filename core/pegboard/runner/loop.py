@@ -86,7 +86,6 @@ class Runner:
         self.chosen_folder = Path(chosen) if chosen else None
         self.epoch = self.position = self.iteration = 0
         self.validation_due = False
-        self.validated_at = -1  # iteration of the last validation
         self.stop_reason = ""
         self.interrupted = False
         self.keep_checkpoints = 1
@@ -171,13 +170,14 @@ class Runner:
             self.call("after_train_iter", batch=batch, loss=loss, outputs=outputs)
             if self.iteration % self.log_iterations == 0:
                 self.log_iteration()
+            if self.position >= self.per_epoch or self.iteration >= self.total_iterations:
+                break  # validated and saved after the epoch has ended, so that no resume begins between the two
             if self.iteration % self.val_iterations == 0:
                 self.validate_in_epoch()
             self.save_if_asked()
-            if self.stop_reason or self.iteration >= self.total_iterations:
-                break
-        if self.position >= self.per_epoch or self.iteration >= self.total_iterations:
-            self.end_epoch()
+            if self.stop_reason:
+                return
+        self.end_epoch()
 
     def train_step(self, batch: Batch) -> tuple[Tensor, Any]:
         """One optimizer step: the loss before it, a scalar, and the outputs, both detached."""
@@ -226,7 +226,7 @@ class Runner:
         every = self.val_every
         ends = self.iteration >= self.total_iterations
         due = ends or self.limit is not None or (every.unit == "epochs" and self.epoch % every.count == 0)
-        self.validation_due = due and self.val_loader is not None and self.validated_at != self.iteration
+        self.validation_due = self.val_loader is not None and (due or self.iteration % self.val_iterations == 0)
         self.call("after_train_epoch")
 
     # -- validation ----------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ class Runner:
         values = self.evaluate(self.val_loader, "val")
         if values is None:
             return
-        self.validation_due, self.validated_at = False, self.iteration
+        self.validation_due = False
         metrics = {f"val/{name}": value for name, value in values.items()}
         self.pending |= metrics
         for schedule in self.schedules:
@@ -314,15 +314,15 @@ class Runner:
         loss = self.figures.recent_loss()
         self.refuse_non_finite(loss)
         self.pending |= {"loss": loss, "lr": self.optimizer.param_groups[0]["lr"]}
-        self.write_record(self.epoch + 1)
+        self.write_record()
 
-    def write_record(self, epoch: int | None = None) -> None:
+    def write_record(self) -> None:
         """Hand what was logged since the last record to the hooks, as floats."""
         if not self.pending or self.validation_due:
             return
         values = {name: float(value) for name, value in self.pending.items()}
         self.pending = {}
-        epoch = self.epoch if epoch is None else epoch
+        epoch = self.epoch + 1 if self.position else self.epoch  # the one that goes on, or the one that has ended
         for name, value in values.items():
             if name.startswith(("train/", "val/")):
                 self.final[name] = value

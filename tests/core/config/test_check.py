@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pegboard import MODELS
 from pegboard.config import Config, check
 from pegboard.config.keys import RUN_KEYS
 
@@ -82,13 +83,17 @@ scheduler = dict(type="ReduceLROnPlateau", monitor="val/top55", unit="epoch")
          "c.py:2: val.dataset.split: must be 'train', 'val' or 'test', got 'vall'; did you mean 'val'?"),
         ("metrics = dict(_delete_=True, type='Accuracy')",
          "c.py:2: metrics: must be a dict of parts by name, e.g. metrics=dict(mine=dict(type=...))"),
-        ("hooks = dict(mine=dict(type='Progres'))", "c.py:2: hooks.mine.type: no 'Progres' in hooks; did you mean 'Progress'?"),
+        ("hooks = dict(mine=dict(type='Progres'))",
+         "c.py:2: hooks.mine.type: no 'Progres' in hooks; did you mean 'Progress'?"),
         ("hooks = dict(checkpoint=dict(evry='1 epoch'))",
          "c.py:2: hooks.checkpoint.evry: Checkpoint takes no 'evry'; did you mean 'every'?"),
         ("hooks = dict(checkpoint=dict(every='1 epcoh'))",
-         "c.py:2: hooks.checkpoint.every: '1 epcoh' is not a duration: no unit is called 'epcoh'; did you mean 'epochs'?"),
+         "c.py:2: hooks.checkpoint.every: '1 epcoh' is not a duration: "
+         "no unit is called 'epcoh'; did you mean 'epochs'?"),
         ("checkpoint = dict(kep=3)", "c.py:2: checkpoint.kep: there is no such key; did you mean 'keep'?"),
         ("precision = 'fp8'", "c.py:2: precision: must be 'fp32', 'bf16' or 'fp16', got 'fp8'"),
+        ("hooks = dict(progres=None)", "c.py:2: hooks.progres: switches nothing off; did you mean 'progress'?"),
+        ("device = 'cdua'", "c.py:2: device: must be auto, cpu, cuda, cuda:N or mps, got 'cdua'; did you mean 'cuda'?"),
         ("plugins = 'parts.py'", "c.py:2: plugins: must be a list of files and modules, got 'parts.py'"),
         ("loss = None", "c.py: there is no 'loss': what is minimised, called as loss(outputs, targets)"),
         ("val = None\nscheduler = dict(type='ReduceLROnPlateau', unit='epoch', monitor='val/loss')",
@@ -129,10 +134,14 @@ def test_testing_needs_less_than_training():
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "lr", "", "dataset", "x"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "lr", "", "dataset", "x"]), inner)
+    ),
     max_leaves=6,
 )
-names = st.sampled_from(["SGD", "LeNet", "Accuracy", "OneCycleLR", "Progress", "torch:Linear", ":", "a:b:c", "Normalize"])
+names = st.sampled_from(
+    ["SGD", "LeNet", "Accuracy", "OneCycleLR", "Progress", "torch:Linear", ":", "a:b:c", "Normalize"]
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -140,3 +149,33 @@ names = st.sampled_from(["SGD", "LeNet", "Accuracy", "OneCycleLR", "Progress", "
 def test_whatever_a_config_holds_gives_problems_and_no_traceback(values):
     values.pop("plugins", None)
     assert all(str(problem) for problem in check(Config.from_values(values)))
+
+
+@pytest.mark.parametrize(
+    ("transform", "path", "message"),
+    [
+        ("dict(type='RandomCorp', size=3)", "0.type", "no 'RandomCorp' in transforms; did you mean 'RandomCrop'?"),
+        ("dict(type='torchvision:RandomCrop', siz=3)", "0.siz", "RandomCrop takes no 'siz'; did you mean 'size'?"),
+        ("3", "0", "must be a transform as a dict with a 'type', got 3"),
+    ],
+)
+def test_a_part_within_a_part_is_checked_alike(problems, transform, path, message):
+    found = problems(f"train = dict(transforms=[dict(type='RandomApply', transforms=[{transform}])])")
+    assert found == [f"c.py:2: train.transforms.0.transforms.{path}: {message}"]
+
+
+def test_a_metric_that_is_switched_off_cannot_be_watched(problems):
+    text = "scheduler = dict(type='ReduceLROnPlateau', unit='epoch', monitor='val/top1')\n"
+    assert problems(text) == []
+    [found] = problems(text + "metrics = dict(top1=None)\n")
+    assert "scheduler.monitor: no metric of this run is called 'val/top1'" in found
+
+
+@pytest.mark.usefixtures("boards")
+def test_none_is_taken_where_it_is_the_default_whatever_the_annotation_says(problems):
+    def build_net(width: int = None, depth: int = 3):  # noqa: RUF013  # many libraries write it so
+        raise NotImplementedError
+
+    MODELS.register(build_net)
+    assert problems("model = dict(type='build_net', width=None)") == []
+    assert problems("model = dict(type='build_net', depth=None)") == ["c.py:2: model.depth: must be int, got None"]

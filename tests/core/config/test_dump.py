@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from pegboard.config.dump import to_data, to_json, to_python, with_origins
 from pegboard.config.keys import RUN_KEYS
 from pegboard.config.load import Config

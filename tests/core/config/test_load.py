@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from pegboard.config.load import Config
 from pegboard.errors import ConfigError
 

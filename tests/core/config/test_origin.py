@@ -1,6 +1,7 @@
 """Which line set which value."""
 
 import pytest
+
 from pegboard.config.load import Config
 
 # A line that is named wrongly, and known to be; strict, so that the mark goes when the fault does.

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pegboard.config.load import Config
 from pegboard.config.overrides import parse
 from pegboard.errors import ConfigError

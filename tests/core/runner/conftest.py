@@ -1,7 +1,8 @@
 """Every test here may name the tiny parts of ``tests/runs.py``."""
 
 import pytest
-import runs
+
+from tests import runs
 
 
 @pytest.fixture(autouse=True)

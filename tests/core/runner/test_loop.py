@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
 import torch
+from torch import Tensor, nn
+
 from pegboard import Batch, Config, Hook, PegboardError, Runner
 from pegboard.hooks import POINTS
-from torch import Tensor, nn
+from tests import runs
 
 # -- hook points -----------------------------------------------------------------------------------------------------
 
@@ -243,6 +244,7 @@ def test_validation_every_so_many_iterations(tmp_path: Path) -> None:
     run = runs.train(tmp_path, val_every="2 iters", train_for="5 iters", log_every="100 iters")
     validated = [record["iteration"] for record in runs.records(tmp_path) if "val/loss" in record]
     assert validated == [2, 4, 5]
+    assert [record["epoch"] for record in runs.records(tmp_path) if "val/loss" in record] == [1, 2, 2]
     assert run.model.fc.weight.requires_grad
 
 
@@ -250,6 +252,7 @@ def test_a_validation_at_the_last_iteration_is_not_repeated(tmp_path: Path) -> N
     runs.train(tmp_path, val_every="3 iters", log_every="100 iters")
     validated = [record["iteration"] for record in runs.records(tmp_path) if "val/loss" in record]
     assert validated == [3, 6]
+    assert [record["epoch"] for record in runs.records(tmp_path) if "val/loss" in record] == [1, 2]
 
 
 def test_without_validation_data_none_is_run(tmp_path: Path) -> None:
@@ -283,9 +286,7 @@ def test_accumulating_gives_the_gradients_of_the_whole_batch(tmp_path: Path, pie
 
 def test_accumulating_with_a_last_batch_that_it_does_not_divide(tmp_path: Path) -> None:
     data = {**runs.values()["train"], "batch_size": 7}  # 7 + 7 + 7 + 3
-    whole, parts = (
-        runs.train(tmp_path / str(k), val=None, train=copy.deepcopy(data), accumulate=k) for k in (1, 2)
-    )
+    whole, parts = (runs.train(tmp_path / str(k), val=None, train=copy.deepcopy(data), accumulate=k) for k in (1, 2))
     for one, other in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-6, rtol=0)
 
@@ -456,7 +457,7 @@ def test_several_schedulers_step_each_in_its_unit(tmp_path: Path) -> None:
 
 
 def test_reduce_on_plateau_watches_its_monitor(tmp_path: Path) -> None:
-    """At a learning rate of 1e-9 nothing improves by the threshold, so every validation after the first is a bad one."""
+    """At a rate of 1e-9 nothing improves by the threshold, so every validation after the first is a bad one."""
     rates = Rates()
     runs.train(
         tmp_path,

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import runs
 import torch
-from pegboard import Batch, CheckpointError, Hook, Runner
 from torch import Tensor
+
+from pegboard import Batch, CheckpointError, Hook, Runner
+from tests import runs
 
 SGD = {"type": "SGD", "lr": 0.2, "momentum": 0.9}
 RUNS: dict[str, dict[str, Any]] = {
@@ -127,7 +128,9 @@ def test_resumed_from_every_checkpoint_that_a_killed_run_may_leave(tmp_path: Pat
         assert differences(result(run), whole) == [], f"resumed from {iteration}"
 
 
-@pytest.mark.parametrize("name", ["plateau", "validation in the epoch", "validation at the end of the epoch, in iterations"])
+@pytest.mark.parametrize(
+    "name", ["plateau", "validation in the epoch", "validation at the end of the epoch, in iterations"]
+)
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_interrupted_in_a_validation_and_resumed(tmp_path: Path, name: str, nth: int) -> None:
     whole = result(runs.train(tmp_path / "whole", **changes(name)))

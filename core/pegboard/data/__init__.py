@@ -1,0 +1,7 @@
+"""Transforms, batches and the loader with its two engines."""
+
+from pegboard.data.batch import Batch
+from pegboard.data.loader import Loader
+from pegboard.data.transform import Transform
+
+__all__ = ["Batch", "Loader", "Transform"]

@@ -1,0 +1,80 @@
+"""TensorBoard's own reader finds in the event files what the run logged."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
+
+from pegboard import Batch, Hook, Runner
+from tests import runs
+
+BOARD = {"tensorboard": {"type": "TensorBoard"}}
+
+
+@pytest.fixture(autouse=True)
+def _tiny_parts(boards: None) -> None:
+    runs.hang_up()
+
+
+def read(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """``{"loss": [(iteration, value), ...], "Accuracy/Train:Accuracy": [(epoch, value), ...]}``."""
+    series = {}
+    for file in sorted((folder / "tensorboard").rglob("*tfevents*")):
+        events = EventAccumulator(str(file))
+        events.Reload()
+        below = file.parent.relative_to(folder / "tensorboard")
+        for tag in events.Tags()["scalars"]:
+            series[f"{below}:{tag}" if below.parts else tag] = [(e.step, e.value) for e in events.Scalars(tag)]
+    return series
+
+
+def test_train_and_validation_share_a_chart(tmp_path: Path) -> None:
+    run = runs.train(tmp_path, hooks=BOARD, train_for="3 epochs")
+    series = read(tmp_path)
+    assert set(series) == {
+        "loss", "lr", "Loss/Train:Loss", "Loss/Valid:Loss", "Accuracy/Train:Accuracy", "Accuracy/Valid:Accuracy",
+    }  # fmt: skip
+    by_epoch = [record for record in runs.records(tmp_path) if "val/loss" in record]
+    for chart, figure in (("Loss", "loss"), ("Accuracy", "top1")):
+        for name, split in (("Train", "train"), ("Valid", "val")):
+            expected = [(record["epoch"], record[f"{split}/{figure}"]) for record in by_epoch]
+            found = series[f"{chart}/{name}:{chart}"]
+            assert [step for step, _ in found] == [step for step, _ in expected] == [1, 2, 3]
+            assert [value for _, value in found] == pytest.approx([value for _, value in expected], rel=1e-6)
+    assert [step for step, _ in series["loss"]] == list(range(1, 10))
+    assert series["lr"][-1] == (9, pytest.approx(run.optimizer.param_groups[0]["lr"]))
+
+
+def test_two_metrics_of_one_type_get_their_names(tmp_path: Path) -> None:
+    metrics = {
+        "top1": {"type": "Accuracy"},
+        "top2": {"type": "Accuracy", "k": 2},
+        "f1": {"type": "torchmetrics:MulticlassF1Score"},
+    }
+    runs.train(tmp_path, hooks=BOARD, metrics=metrics)
+    charts = {name.partition(":")[2] for name in read(tmp_path) if ":" in name}
+    assert charts == {"Loss", "Accuracy_top1", "Accuracy_top2", "MulticlassF1Score"}
+
+
+def test_what_a_hook_logs_is_a_scalar_by_iteration(tmp_path: Path) -> None:
+    class Logs(Hook):
+        def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
+            run.log("grad/norm", 2.0 * run.iteration)
+
+    runs.train(tmp_path, hooks={**BOARD, "logs": runs.hang("hooks", "logs", Logs())})
+    assert read(tmp_path)["grad/norm"] == [(i, 2.0 * i) for i in range(1, 7)]
+
+
+def test_a_run_that_fails_leaves_what_was_logged(tmp_path: Path) -> None:
+    class Fails(Hook):
+        essential = True
+
+        def after_val(self, run: Runner, metrics: Mapping[str, float]) -> None:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        runs.train(tmp_path, hooks={**BOARD, "fails": runs.hang("hooks", "fails", Fails())})
+    assert len(read(tmp_path)["loss"]) == 3
