@@ -34,13 +34,17 @@ def python(tmp_path: Path) -> Command:
     """``python("-c", "...", cwd=..., path=[folders on PYTHONPATH], **environment)``, in ``tmp_path`` unless said."""
 
     def run(
-        *arguments: object, cwd: Path = tmp_path, path: "list[Path] | tuple[Path, ...]" = (), **environment: str
+        *arguments: object,
+        cwd: Path = tmp_path,
+        path: "list[Path] | tuple[Path, ...]" = (),
+        seconds: float = 300,
+        **environment: str,
     ) -> "subprocess.CompletedProcess[str]":
         variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
         if path:
             variables["PYTHONPATH"] = os.pathsep.join(map(str, path))
         command = [sys.executable, *map(str, arguments)]
-        return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=seconds)
 
     return run
 

@@ -68,6 +68,8 @@ def _open(url: str, timeout: float) -> http.client.HTTPResponse:
         raise DataError(f"{url}: is no URL ({answer}); expected https://... or http://...") from answer
     if isinstance(answer, urllib.error.HTTPError):
         answer.close()  # it is the server's page about the error, too
+    if type(answer) is urllib.error.URLError and isinstance(answer.reason, OSError):
+        raise answer.reason  # urllib only wraps it
     if isinstance(answer, Exception):
         raise answer
     return answer

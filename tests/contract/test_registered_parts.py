@@ -46,7 +46,7 @@ BRIDGED = [
     for entry in BOARDS[board].list("torch:*")
     if entry.is_bridge
 ]
-TAKES_ANYTHING = {"Identity"}  # by its own documentation
+TAKES_ANYTHING = {"Identity", "Container"}  # by their own documentation
 
 
 def test_there_are_parts_to_test() -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, ClassVar
 
 from pegboard.errors import PegboardError, did_you_mean
@@ -84,4 +85,4 @@ class Hook:
         for name in self.state:
             if name not in state:
                 raise PegboardError(f"the checkpoint has no {name!r} of {type(self).__name__}; it has {sorted(state)}")
-            setattr(self, name, state[name])
+            setattr(self, name, deepcopy(state[name]))  # a hook may change what it holds, but not the caller's state

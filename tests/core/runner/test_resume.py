@@ -278,3 +278,10 @@ def test_resuming_into_another_folder_writes_whole_lines_only(tmp_path: Path) ->
     run.train()
     assert [record["iteration"] for record in runs.records(tmp_path / "new")][-1] == 6
     assert b"\0" not in (tmp_path / "new" / "metrics.jsonl").read_bytes()
+
+
+def test_resuming_leaves_the_state_that_it_was_given(tmp_path: Path) -> None:
+    stopped(tmp_path / "part", StopsAt(2), {})
+    state = runs.newest(tmp_path / "part")
+    runs.runner(tmp_path / "new", state).train()
+    assert runs.same(state, runs.checkpoint(tmp_path / "part", 2))

@@ -86,7 +86,7 @@ def test_an_error_of_the_server_is_named(serve, tmp_path):
 
 
 def test_a_refused_connection_is_named(closed_port, tmp_path):
-    with pytest.raises(DataError, match="cannot be downloaded: .*refused"):
+    with pytest.raises(DataError, match=r"cannot be downloaded: .*refused"):
         fetch(closed_port, tmp_path / "file")
     assert not list(tmp_path.iterdir())
 
@@ -123,7 +123,7 @@ def test_a_server_that_falls_silent_is_left(serve, tmp_path, sends_a_beginning):
         done.wait(30)
 
     start = time.monotonic()
-    with pytest.raises(DataError, match="cannot be downloaded: .*(timed out|no answer)"):
+    with pytest.raises(DataError, match=r"cannot be downloaded: .*(timed out|no answer)"):
         fetch(serve(answer), tmp_path / "file", timeout=0.3)
     assert time.monotonic() - start < 3
     done.set()
