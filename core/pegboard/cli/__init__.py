@@ -18,7 +18,7 @@ COMMANDS = {
 }
 
 # torch's OpenMP threads wait for each other by spinning; where another process is busy that costs up to twenty times
-# the speed. Sleeping instead costs nothing that could be measured. It must be said before torch is imported.
+# the speed. Sleeping cost at most a tenth on a machine of its own. It must be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 Command = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
