@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pegboard.bridge import Bridge
     from pegboard.config import Config, Duration
-    from pegboard.data import Batch, Loader, Transform
+    from pegboard.data import Batch, Loader, Sampler, Transform
     from pegboard.errors import CheckpointError, ConfigError, DataError, PegboardError, Problem
     from pegboard.hooks import Hook
     from pegboard.hookspecs import hookimpl
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         METRICS,
         MODELS,
         OPTIMIZERS,
+        SAMPLERS,
         SCHEDULERS,
         TRANSFORMS,
         Boards,
@@ -33,7 +34,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "pegboard.bridge": ("Bridge",),
     "pegboard.config": ("Config", "Duration"),
-    "pegboard.data": ("Batch", "Loader", "Transform"),
+    "pegboard.data": ("Batch", "Loader", "Sampler", "Transform"),
     "pegboard.errors": ("CheckpointError", "ConfigError", "DataError", "PegboardError", "Problem"),
     "pegboard.hooks": ("Hook",),
     "pegboard.hookspecs": ("hookimpl",),
@@ -44,6 +45,7 @@ _HOMES = {
         "METRICS",
         "MODELS",
         "OPTIMIZERS",
+        "SAMPLERS",
         "SCHEDULERS",
         "TRANSFORMS",
         "Boards",
@@ -60,6 +62,7 @@ __all__ = [
     "METRICS",
     "MODELS",
     "OPTIMIZERS",
+    "SAMPLERS",
     "SCHEDULERS",
     "TRANSFORMS",
     "Batch",
@@ -76,6 +79,7 @@ __all__ = [
     "Problem",
     "Registry",
     "Runner",
+    "Sampler",
     "Transform",
     "hookimpl",
 ]

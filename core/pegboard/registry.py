@@ -1,6 +1,5 @@
-"""The eight boards on which every part hangs by name, and the verbs to hang, find and build one."""
+"""The nine boards on which every part hangs by name, and the verbs to hang, find and build one."""
 
-import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pegboard import source
+from pegboard.address import resolve
 from pegboard.bridge import Bridge
 from pegboard.errors import ConfigError, Problem, did_you_mean
 
@@ -67,11 +67,7 @@ class Entry:
     def factory(self) -> Callable[..., Any]:
         """The class or function itself; imports its module when first asked."""
         if isinstance(self.target, str):
-            module, _, attribute = self.target.partition(":")
-            loaded: Any = importlib.import_module(module)
-            for part in attribute.split("."):
-                loaded = getattr(loaded, part)
-            self.target = loaded
+            self.target = resolve(self.target)
         factory: Callable[..., Any] = self.target  # type: ignore[assignment]  # a string was replaced above
         return factory
 
@@ -295,6 +291,7 @@ def _load_plugins() -> "list[Plugin]":
 
 
 DATASETS = Registry("datasets", "a dataset")
+SAMPLERS = Registry("samplers", "a sampler")
 TRANSFORMS = Registry("transforms", "a transform")
 MODELS = Registry("models", "a model")
 LOSSES = Registry("losses", "a loss")
@@ -304,7 +301,8 @@ HOOKS = Registry("hooks", "a hook")
 METRICS = Registry("metrics", "a metric")
 
 BOARDS: dict[str, Registry] = {
-    board.name: board for board in (DATASETS, TRANSFORMS, MODELS, LOSSES, OPTIMIZERS, SCHEDULERS, HOOKS, METRICS)
+    board.name: board
+    for board in (DATASETS, SAMPLERS, TRANSFORMS, MODELS, LOSSES, OPTIMIZERS, SCHEDULERS, HOOKS, METRICS)
 }
 
 
@@ -312,6 +310,7 @@ class Boards:
     """Every registry by attribute, as a plugin's ``pegboard_register(boards)`` gets them."""
 
     datasets = DATASETS
+    samplers = SAMPLERS
     transforms = TRANSFORMS
     models = MODELS
     losses = LOSSES

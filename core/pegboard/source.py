@@ -27,6 +27,7 @@ class Module:
     definitions: dict[str, Definition] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)  # local name -> "module" or "module:name"
     stars: list[str] = field(default_factory=list)
+    assigned: set[str] = field(default_factory=set)
 
     def absolute(self, node: ast.ImportFrom) -> str:
         """The dotted name of the module that ``from X import ...`` names."""
@@ -95,6 +96,9 @@ def read(name: str) -> Module | None:
             for alias in node.names:
                 top = alias.name.split(".")[0]
                 module.imports[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            module.assigned |= {target.id for target in targets if isinstance(target, ast.Name)}
     return module
 
 

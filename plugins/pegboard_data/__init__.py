@@ -11,6 +11,8 @@ def pegboard_register(boards: Boards) -> None:
     boards.datasets.add_lazy("DrawnShapes", "pegboard_data.drawn_shapes:DrawnShapes")
     boards.datasets.add_bridge(Bridge("torchvision", "torchvision", "datasets", families.torchvision_datasets))
 
+    boards.samplers.add_bridge(Bridge("torch", "torch", "samplers", families.torch_samplers, supplied=("data_source",)))
+
     boards.transforms.add_lazy("RandomCrop", "pegboard_data.transforms:RandomCrop")
     boards.transforms.add_lazy("RandomHorizontalFlip", "pegboard_data.transforms:RandomHorizontalFlip")
     boards.transforms.add_lazy("ToFloat", "pegboard_data.transforms:ToFloat")

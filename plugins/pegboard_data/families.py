@@ -22,6 +22,13 @@ def torchvision_datasets() -> dict[str, str]:
     }
 
 
+def torch_samplers() -> dict[str, str]:
+    """The samplers of ``torch.utils.data`` that give one index at a time on one process."""
+    module = source.read("torch.utils.data.sampler")
+    others = {"Sampler", "BatchSampler"}
+    return {name: f"torch.utils.data:{name}" for name in module.exported if name not in others} if module else {}
+
+
 def torchvision_transforms() -> dict[str, str]:
     """Every public class of ``torchvision.transforms.v2`` but its abstract base."""
     module = source.read("torchvision.transforms.v2")

@@ -2,19 +2,34 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
+from pegboard import address
+from pegboard.config import init_rules
 from pegboard.config.annotation import choices, misfit
+from pegboard.config.combinations import contradictions
 from pegboard.config.duration import Duration
-from pegboard.config.keys import DEFAULT_HOOKS, LOADER_KEYS, NEEDED_TO_TRAIN, RUN_KEYS, SCHEDULER_KEYS, Key
+from pegboard.config.keys import (
+    DEFAULT_HOOKS,
+    GROUP_KEYS,
+    LOADER_KEYS,
+    LOSS_KEYS,
+    NEEDED_TO_TRAIN,
+    RUN_KEYS,
+    SCHEDULER_KEYS,
+    Key,
+)
 from pegboard.config.load import Config
 from pegboard.errors import PegboardError, Problem, did_you_mean, nearest
 from pegboard.plugins import ask_each, load_plugin
 from pegboard.registry import BOARDS, Entry, Registry
 
 Purpose = Literal["train", "test"]
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 # Arguments that the run gives in any case; a config that gives one too is mistaken.
 GIVEN_BY_THE_RUN = {"optimizers": ("params",), "schedulers": ("optimizer",)}
@@ -47,7 +62,8 @@ class _Checker:
             else:
                 self.report(name, "is no run key" + did_you_mean(name, RUN_KEYS))
         self.missing(purpose)
-        if not self.problems:  # plugins may rely on what was checked so far
+        if not self.problems:  # these may rely on what was checked so far
+            self.problems += contradictions(self.config)
             self.ask_plugins()
         return self.problems
 
@@ -69,7 +85,9 @@ class _Checker:
                 self.problems += found
 
     def missing(self, purpose: Purpose) -> None:
-        needed = NEEDED_TO_TRAIN if purpose == "train" else ("model", "test")
+        needed: Sequence[str] = NEEDED_TO_TRAIN if purpose == "train" else ("model", "test")
+        if self.config.values.get("phases"):
+            needed = tuple(name for name in needed if name != "train_for")
         misspelt = {nearest(problem.path, needed) for problem in self.problems}
         for name in needed:
             if self.config.values.get(name) is None and name not in misspelt:
@@ -80,29 +98,24 @@ class _Checker:
     def value(self, key: Key, value: Any, path: str) -> None:
         if value is None:  # a child or an override that takes a key back; a needed one is reported as missing
             return
-        if key.kind == "part":
-            self.part(BOARDS[key.board], value, path)
-        elif key.kind == "parts":
-            self.parts(BOARDS[key.board], value, path)
-        elif key.kind == "named parts":
-            self.named_parts(BOARDS[key.board], value, path)
-        elif key.kind == "loader":
-            self.options(LOADER_KEYS, value, path)
-            if isinstance(value, Mapping) and value.get("dataset") is None:
-                self.report(path, f"needs a 'dataset'; a loader takes {', '.join(LOADER_KEYS)}")
-        elif key.kind == "options":
-            self.options(key.options or {}, value, path)
-        elif key.kind == "duration":
-            self.duration(value, path)
-        elif key.kind == "device":
-            if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,4})?", value):
-                near = did_you_mean(value, ("auto", "cpu", "cuda", "mps"))
-                self.report(path, f"must be auto, cpu, cuda, cuda:N or mps, got {value!r}{near}")
-        elif key.kind == "plugins":
-            if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-                self.report(path, f"must be a list of files and modules, got {value!r}")
-        else:
-            self.plain(key, value, path)
+        by_kind = {
+            "part": lambda: self.part(BOARDS[key.board], value, path),
+            "parts": lambda: self.parts(BOARDS[key.board], value, path),
+            "named parts": lambda: self.named_parts(BOARDS[key.board], value, path),
+            "part or named parts": lambda: self.part_or_named_parts(BOARDS[key.board], value, path),
+            "loader": lambda: self.loader(value, path),
+            "options": lambda: self.options(key.options or {}, value, path),
+            "list of options": lambda: self.list_of_options(key.options or {}, value, path),
+            "init rules": lambda: self.init_rules(value, path),
+            "patterns": lambda: self.names(value, path, "patterns over names, e.g. ['conv*']"),
+            "plugins": lambda: self.names(value, path, "files and modules"),
+            "address": lambda: self.address(value, path),
+            "relabelling": lambda: self.relabelling(value, path),
+            "switch or options": lambda: self.switch_or_options(value, path),
+            "duration": lambda: self.duration(value, path),
+            "device": lambda: self.device(value, path),
+        }
+        by_kind.get(key.kind, lambda: self.plain(key, value, path))()
 
     def plain(self, key: Key, value: Any, path: str) -> None:
         if expected := misfit(key.kind, value):
@@ -115,6 +128,49 @@ class _Checker:
             Duration.parse(value)
         except ValueError as error:
             self.report(path, str(error))
+
+    def loader(self, value: Any, path: str) -> None:
+        self.options(LOADER_KEYS, value, path)
+        if isinstance(value, Mapping) and value.get("dataset") is None:
+            self.report(path, f"needs a 'dataset'; a loader takes {', '.join(LOADER_KEYS)}")
+
+    def device(self, value: Any, path: str) -> None:
+        if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,4})?", value):
+            near = did_you_mean(value, ("auto", "cpu", "cuda", "mps"))
+            self.report(path, f"must be auto, cpu, cuda, cuda:N or mps, got {value!r}{near}")
+
+    def names(self, value: Any, path: str, what: str) -> None:
+        if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+            self.report(path, f"must be a list of {what}, got {value!r}")
+
+    def address(self, value: Any, path: str) -> None:
+        if wrong := address.misfit(value):
+            self.report(path, wrong)
+
+    def relabelling(self, value: Any, path: str) -> None:
+        if isinstance(value, Mapping | list | tuple):
+            numbers = [*value, *value.values()] if isinstance(value, Mapping) else value
+            if not value or not all(isinstance(number, int) for number in numbers):
+                self.report(path, f"must map class numbers to class numbers, got {value!r}")
+        else:
+            self.address(value, path)
+
+    def switch_or_options(self, value: Any, path: str) -> None:
+        if not isinstance(value, bool | Mapping):
+            self.report(path, f"must be True, False or a dict of arguments, got {value!r}")
+
+    def init_rules(self, value: Any, path: str) -> None:
+        rules = value if isinstance(value, list | tuple) else [value]
+        for index, rule in enumerate(rules):
+            for where, message in init_rules.problems(rule, f"{path}.{index}"):
+                self.report(where, message)
+
+    def list_of_options(self, keys: Mapping[str, Key], value: Any, path: str) -> None:
+        if not isinstance(value, list | tuple):
+            self.report(path, f"must be a list of dicts with {', '.join(keys)}, got {value!r}")
+            return
+        for index, item in enumerate(value):
+            self.options(keys, item, f"{path}.{index}")
 
     def options(self, keys: Mapping[str, Key], value: Any, path: str) -> None:
         if not isinstance(value, Mapping):
@@ -131,6 +187,17 @@ class _Checker:
         if isinstance(value, list | tuple):
             for index, part in enumerate(value):
                 self.part(board, part, f"{path}.{index}")
+        else:
+            self.part(board, value, path)
+
+    def part_or_named_parts(self, board: Registry, value: Any, path: str) -> None:
+        if isinstance(value, Mapping) and "type" not in value and all(isinstance(v, Mapping) for v in value.values()):
+            for name, part in value.items():
+                own = {key: item for key, item in part.items() if key in LOSS_KEYS}
+                self.options(LOSS_KEYS, own, f"{path}.{name}")
+                self.part(board, {key: item for key, item in part.items() if key not in own}, f"{path}.{name}")
+            if not value:
+                self.report(path, f"must be {board.kind}, or several by name; got an empty dict")
         else:
             self.part(board, value, path)
 
@@ -172,7 +239,21 @@ class _Checker:
         arguments = {key: value for key, value in cfg.items() if key != "type"}
         if board.name == "schedulers":
             arguments = self.scheduler_keys(entry, arguments, path)
+        if board.name == "optimizers":
+            self.groups(entry, arguments.pop("groups", None), f"{path}.groups")
         self.arguments(board, entry, arguments, path)
+
+    def groups(self, entry: Entry, value: Any, path: str) -> None:
+        if value is None:
+            return
+        if not isinstance(value, list | tuple) or not all(isinstance(rule, Mapping) for rule in value):
+            self.report(path, f"must be a list of rules like dict(match='fc3.*', lr_mult=10), got {value!r}")
+            return
+        for index, rule in enumerate(value):
+            own = {key: item for key, item in rule.items() if key in GROUP_KEYS}
+            self.options(GROUP_KEYS, own, f"{path}.{index}")
+            options = {key: item for key, item in rule.items() if key not in own}
+            self.arguments(BOARDS["optimizers"], entry, options, f"{path}.{index}", extra=GROUP_KEYS)
 
     def scheduler_keys(self, entry: Entry, arguments: dict[str, Any], path: str) -> dict[str, Any]:
         own = {name: arguments.pop(name) for name in SCHEDULER_KEYS if name in arguments}
@@ -189,7 +270,14 @@ class _Checker:
             nearest = did_you_mean(name, self.metrics, otherwise=f"; there are {', '.join(self.metrics)}")
             self.report(path, f"no metric of this run is called {name!r}{nearest}")
 
-    def arguments(self, board: Registry, entry: Entry, arguments: Mapping[str, Any], path: str) -> None:
+    def arguments(
+        self, board: Registry, entry: Entry, arguments: Mapping[str, Any], path: str, extra: Mapping[str, Any] = EMPTY
+    ) -> None:
+        """Report arguments that the part does not take, or not so.
+
+        Args:
+            extra: other names that would have been right here; where given, the part's needs are met elsewhere.
+        """
         try:
             signature = entry.signature()
         except Exception as error:  # noqa: BLE001  # importing a stranger's module may raise anything
@@ -205,7 +293,7 @@ class _Checker:
                 self.report(where, f"the run gives {entry.name} its {name!r}; leave it out")
             elif parameter is None or parameter.kind == inspect.Parameter.VAR_POSITIONAL:
                 if not takes_any:
-                    hint = did_you_mean(name, parameters) + self.config.inherited_note(where)
+                    hint = did_you_mean(name, [*parameters, *extra]) + self.config.inherited_note(where)
                     self.report(where, f"{entry.name} takes no {name!r}{hint}")
             elif name in entry.parts:
                 self.nested(entry.parts[name], value, where)
@@ -213,6 +301,8 @@ class _Checker:
                 self.metric(value, where)
             elif parameter.annotation is not inspect.Parameter.empty and not _is_default_none(parameter, value):
                 self.fits(_text(parameter.annotation), value, where)
+        if extra:
+            return
         misspelt = {nearest(name, parameters) for name in arguments if name not in parameters}
         filled = {*arguments, *given, *entry.supplied, *misspelt}
         for parameter in parameters.values():
@@ -237,7 +327,10 @@ def known_metrics(values: Mapping[str, Any]) -> list[str]:
     """The names under which a run of this config logs its losses and metrics, e.g. ``"val/top1"``."""
     metrics = values.get("metrics")
     named = metrics.items() if isinstance(metrics, Mapping) else ()
-    own = ["loss", *(name for name, part in named if part is not None)]
+    loss = values.get("loss")
+    several = loss.items() if isinstance(loss, Mapping) and "type" not in loss else ()
+    parts = [f"loss_{name}" for name, part in several if part is not None]
+    own = ["loss", *parts, *(name for name, part in named if part is not None)]
     splits = ["train", *(["val"] if values.get("val") is not None else [])]
     return [f"{split}/{name}" for split in splits for name in own]
 

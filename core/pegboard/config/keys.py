@@ -10,9 +10,11 @@ class Key:
     """What one key may hold.
 
     Args:
-        kind: ``"part"`` (a dict with a type), ``"parts"`` (a part or a list of them), ``"named parts"`` (a dict of
-            parts, None switches one off), ``"loader"``, ``"duration"``, ``"options"`` (a dict of other keys),
-            ``"plugins"``, ``"device"``, or an annotation such as ``"int | None"``.
+        kind: an annotation such as ``"int | None"``, or one of ``"part"`` (a dict with a type), ``"parts"`` (a part or
+            a list of them), ``"named parts"`` (a dict of parts, None switches one off), ``"part or named parts"``,
+            ``"loader"``, ``"duration"``, ``"options"`` (a dict of other keys), ``"list of options"``, ``"switch or
+            options"`` (True, or a dict), ``"init rules"``, ``"patterns"`` (over the names of a model's tensors),
+            ``"address"`` (``"module:function"``), ``"relabelling"``, ``"plugins"``, ``"device"``.
         help: one line for a reader.
         board: where parts are looked up.
         default: what holds where the config says nothing.
@@ -33,9 +35,30 @@ LOADER_KEYS: Mapping[str, Key] = {
     "transforms": Key("parts", "what is done to the images, in order", "transforms", ()),
     "batch_size": Key("int", "samples an optimizer step", default=1, at_least=1),
     "shuffle": Key("bool", "a new order each epoch", default=False),
+    "sampler": Key("part", "which samples an epoch shows, and in what order, instead of shuffle", "samplers"),
     "drop_last": Key("bool", "leave out a last batch that is smaller", default=False),
     "mode": Key("Literal['auto', 'memory', 'workers']", "which engine makes the batches", default="auto"),
     "workers": Key("int", "processes of the worker engine", default=0, at_least=0),
+    "cache": Key("Literal['memory'] | None", "'memory': the worker engine decodes every image once"),
+    "collate": Key("address", "function that makes (inputs, targets) of a list of (image, target) pairs"),
+    "target_transform": Key("relabelling", "the new target of each old one: a dict, a list, or a function"),
+}
+
+PRETRAINED_KEYS: Mapping[str, Key] = {
+    "path": Key("str", "a torch or safetensors file, a checkpoint, or a run folder"),
+    "rename": Key("dict", "regular expression -> replacement, applied to the names in the file"),
+    "skip": Key("patterns", "tensors of the model that stay fresh", default=()),
+    "min_match": Key("float", "smallest share of the model's tensors that must be loaded", default=0.5, at_least=0),
+}
+
+PHASE_KEYS: "Mapping[str, Key]" = {
+    "train_for": Key("duration", "length of the phase"),
+    "freeze": Key("patterns", "what stands still in it; the run's freeze unless given"),
+    "batch_size": Key("int", "samples an optimizer step", at_least=1),
+    "lr": Key(
+        "float", "learning rate at its start, times each group's lr_mult; the optimizer's unless given", at_least=0
+    ),
+    "scheduler": Key("parts", "what changes the learning rate within it", "schedulers"),
 }
 
 CHECKPOINT_KEYS: Mapping[str, Key] = {
@@ -53,15 +76,24 @@ RUN_KEYS: Mapping[str, Key] = {
     "val": Key("loader", "the validation data"),
     "test": Key("loader", "the test data; read by `pegboard test` alone"),
     "model": Key("part", "the network", "models"),
-    "loss": Key("part", "what is minimised, called as loss(outputs, targets)", "losses"),
+    "init": Key("init rules", "fresh weights: dict(type='xavier_normal', layer='Conv2d', bias=0)", default=()),
+    "pretrained": Key("options", "weights to start from", options=PRETRAINED_KEYS),
+    "freeze": Key("patterns", "parameters and buffers that stand still, e.g. 'conv*'", default=()),
+    "loss": Key(
+        "part or named parts",
+        "what is minimised, called as loss(outputs, targets); or several by name, added times their loss_weight",
+        "losses",
+    ),
     "metrics": Key("named parts", "what is measured, by name: dict(top1=dict(type='Accuracy'))", "metrics", {}),
     "optimizer": Key("part", "what changes the weights", "optimizers"),
     "scheduler": Key("parts", "what changes the learning rate, with unit='epoch' or 'iter'", "schedulers", ()),
-    "train_for": Key("duration", "length of the run, e.g. '60 epochs' or '500 iters'"),
+    "phases": Key("list of options", "stages of a run, each with a train_for of its own", options=PHASE_KEYS),
+    "train_for": Key("duration", "length of the run, e.g. '60 epochs' or '500 iters'; with phases, theirs together"),
     "val_every": Key("duration", "how often the validation data is run", default="1 epoch"),
     "log_every": Key("duration", "how often the training loss is logged", default="50 iters"),
     "checkpoint": Key("options", "how often the state is saved, and how many are kept", options=CHECKPOINT_KEYS),
     "precision": Key("Literal['fp32', 'bf16', 'fp16']", "number format of the forward pass", default="fp32"),
+    "compile": Key("switch or options", "torch.compile the model and loss; a dict has its arguments", default=False),
     "channels_last": Key("bool", "memory layout of images and convolutions", default=False),
     "accumulate": Key("int", "batches whose gradients make one optimizer step", default=1, at_least=1),
     "clip_grad": Key("options", "limit on the gradients before a step", options=CLIP_KEYS),
@@ -85,6 +117,16 @@ SCHEDULER_KEYS: Mapping[str, Key] = {
     "unit": Key("Literal['epoch', 'iter']", "what one step of the schedule is; always said"),
     "monitor": Key("str | None", "the metric that ReduceLROnPlateau watches, e.g. 'val/loss'"),
 }
+
+# Keys of a rule of optimizer.groups; it also takes the optimizer's own options.
+GROUP_KEYS: Mapping[str, Key] = {
+    "match": Key("str", "a pattern over parameter names, e.g. 'fc3.*'"),
+    "kind": Key("Literal['norm']", "the parameters of normalisation layers"),
+    "lr_mult": Key("float", "factor on the learning rate", at_least=0),
+}
+
+# Keys of a loss among several.
+LOSS_KEYS: Mapping[str, Key] = {"loss_weight": Key("float", "factor in the sum", default=1.0)}
 
 # The hooks that every run has, as a config would name them: hooks=dict(progress=None) switches one off.
 DEFAULT_HOOKS: Mapping[str, Mapping[str, Any] | None] = {

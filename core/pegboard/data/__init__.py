@@ -2,6 +2,7 @@
 
 from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
+from pegboard.data.sampler import Sampler
 from pegboard.data.transform import Transform
 
-__all__ = ["Batch", "Loader", "Transform"]
+__all__ = ["Batch", "Loader", "Sampler", "Transform"]

@@ -3,18 +3,23 @@
 Both give the same images, because both draw each sample's parameters from (seed, epoch, place, sample).
 """
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Sampler as TorchSampler
 
 from pegboard.data.batch import Batch
+from pegboard.data.samples import Decoded, Samples, stack_targets
 from pegboard.data.transform import Pipeline
 from pegboard.errors import DataError
+
+Source = Samples | Decoded  # len() and [i] giving (tensor (C, H, W), target)
+Collate = Callable[[list[tuple[Tensor, Any]]], tuple[Any, Any]]
 
 CHUNK = 512  # samples that are augmented together: large enough to amortise a call, small enough for the cache
 
@@ -29,16 +34,15 @@ class Engine(Protocol):
 class InMemory:
     """Every image decoded once into one uint8 tensor, on the training device; batches are cut by tensor operations."""
 
-    def __init__(self, dataset: Any, pipeline: Pipeline, device: torch.device) -> None:
-        first, self.pipeline = pipeline.split(decode(dataset, 0)[0])
-        images: Tensor | None = None  # (N, C, H, W), made when the size of an image is known
-        targets, nothing = [], torch.empty(1, 0)
-        for index in range(len(dataset)):
-            image, target = decode(dataset, index)
-            for transform in first.transforms:
-                image = transform.apply(image[None], nothing)[0]  # type: ignore[union-attr]  # split took Transforms only
-            if images is None:
-                images = image.new_empty((len(dataset), *image.shape))
+    def __init__(self, samples: Source, pipeline: Pipeline, device: torch.device) -> None:
+        image, target = samples[0]
+        first, self.pipeline = pipeline.split(image)
+        image = first.once(image)
+        images, targets = image.new_empty((len(samples), *image.shape)), [target]  # (N, C, H, W)
+        images[0] = image
+        for index in range(1, len(samples)):
+            image, target = samples[index]
+            image = first.once(image)
             if image.shape != images.shape[1:]:
                 raise DataError(
                     f"sample {index} is {_size(image)}, sample 0 is {_size(images)}; images in memory must be "
@@ -46,10 +50,8 @@ class InMemory:
                 )
             images[index] = image
             targets.append(target)
-        if images is None:
-            raise DataError("the dataset is empty")
         self.images = images.to(device)
-        self.targets = collate(targets).to(device)  # (N, ...)
+        self.targets = stack_targets(targets).to(device)  # (N, ...)
         self.on_cpu = device.type == "cpu"
 
     def batches(self, order: NDArray[np.int64], epoch: int, start: int, batch_size: int) -> Iterator[Batch]:
@@ -67,82 +69,95 @@ class InMemory:
 
 
 class Workers:
-    """Samples decoded and transformed one by one, in ``workers`` processes (0: in this one)."""
+    """Samples decoded and transformed one by one, in ``workers`` processes that outlive an epoch (0: in this one).
 
-    def __init__(self, dataset: Any, pipeline: Pipeline, device: torch.device, workers: int) -> None:
-        self.dataset = dataset
-        self.pipeline = pipeline
+    Args:
+        collate: makes (inputs, targets) of a list of transformed (image (C, H, W), target) pairs; stacks them if None.
+    """
+
+    def __init__(
+        self,
+        samples: Source,
+        pipeline: Pipeline,
+        device: torch.device,
+        workers: int = 0,
+        collate: Collate | None = None,
+    ) -> None:
         self.device = device
-        self.workers = workers
+        self.tasks = _Tasks()
+        self.pinned = device.type == "cuda"
+        self.loader = DataLoader(
+            _Maker(samples, pipeline, collate),
+            sampler=self.tasks,
+            batch_size=None,  # a task is a batch already
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=self.pinned,
+        )
 
     def batches(self, order: NDArray[np.int64], epoch: int, start: int, batch_size: int) -> Iterator[Batch]:
         """Batches go to the processes in turn and come back in order."""
         begins = range(start * batch_size, len(order), batch_size)
-        tasks = [(begin, order[begin : begin + batch_size]) for begin in begins]
-        source = _Tasks(self.dataset, self.pipeline, epoch, tasks)
-        pinned = self.device.type == "cuda"
-        for batch in DataLoader(source, batch_size=None, num_workers=min(self.workers, len(tasks)), pin_memory=pinned):
-            inputs, targets = (part.to(self.device, non_blocking=pinned) for part in (batch.inputs, batch.targets))
-            yield Batch(inputs, targets, batch.index)
+        self.tasks.waiting = [_Task(epoch, begin, order[begin : begin + batch_size]) for begin in begins]
+        for inputs, targets, index in self.loader:
+            yield Batch(self._moved(inputs), self._moved(targets), index)
+
+    def _moved(self, value: Any) -> Any:
+        return value.to(self.device, non_blocking=self.pinned) if isinstance(value, Tensor) else value
 
 
-class _Tasks(IterableDataset[Batch]):
-    """One epoch's batches for a DataLoader; worker w of n makes those at w, w + n, ..."""
+class _Task(NamedTuple):
+    """One batch to make: which samples, the first of them at place ``begin`` of the epoch."""
 
-    def __init__(
-        self, dataset: Any, pipeline: Pipeline, epoch: int, tasks: list[tuple[int, NDArray[np.int64]]]
-    ) -> None:
-        self.dataset, self.pipeline, self.epoch, self.tasks = dataset, pipeline, epoch, tasks
-
-    def __iter__(self) -> Iterator[Batch]:
-        worker = torch.utils.data.get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        for begin, index in self.tasks[first::step]:
-            images: list[Tensor] = []
-            targets: list[Tensor] = []
-            for place, sample in enumerate(index.tolist(), begin):
-                image, target = decode(self.dataset, sample)
-                one, places = np.array([sample]), np.array([place])
-                done, its_target = self.pipeline(image[None], collate([target]), one, self.epoch, places)
-                if images and done.shape[1:] != images[0].shape[1:]:
-                    raise DataError(
-                        f"sample {sample} is {_size(done[0])} after its transforms, others of its batch are "
-                        f"{_size(images[0][0])}; begin the transforms with Resize or end them with a crop"
-                    )
-                images.append(done)
-                targets.append(its_target)
-            yield Batch(torch.cat(images), torch.cat(targets), torch.from_numpy(index))
+    epoch: int
+    begin: int
+    samples: NDArray[np.int64]
 
 
-def decode(dataset: Any, index: int) -> tuple[Tensor, Any]:
-    """One sample as (uint8 tensor (C, H, W), target)."""
-    sample = dataset[index]
-    if not isinstance(sample, tuple | list) or len(sample) != 2:
-        found = type(sample).__name__
-        raise DataError(f"sample {index} of {type(dataset).__name__} is no (image, target) pair but {found}")
-    return as_uint8(sample[0], index), sample[1]
+class _Tasks(TorchSampler[_Task]):
+    """What the DataLoader hands out to its processes: the tasks of the epoch at hand."""
+
+    def __init__(self) -> None:
+        self.waiting: list[_Task] = []
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+    def __iter__(self) -> Iterator[_Task]:
+        return iter(self.waiting)
 
 
-def as_uint8(image: Any, index: int) -> Tensor:
-    """A PIL image, or a tensor that is taken as it is, as (C, H, W).
+class _Maker(Dataset[Batch]):
+    """Makes the batch of a task, in whatever process."""
 
-    Raises:
-        DataError: it is neither.
-    """
-    if isinstance(image, Tensor):
-        return image
-    if hasattr(image, "convert"):  # a PIL image; Pillow is not imported where no image is
-        pixels = np.asarray(image.convert("RGB"))
-        return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
-    raise DataError(f"sample {index} is {type(image).__name__}; expected a PIL image or a uint8 tensor (C, H, W)")
+    def __init__(self, samples: Source, pipeline: Pipeline, collate: Collate | None) -> None:
+        self.samples, self.pipeline, self.collate = samples, pipeline, collate
+
+    def __getitem__(self, task: _Task) -> Batch:
+        images: list[Tensor] = []
+        targets: list[Any] = []
+        for place, sample in enumerate(task.samples.tolist(), task.begin):
+            image, target = self.samples[sample]
+            alone = [target] if self.collate else stack_targets([target])
+            done, alone = self.pipeline(image[None], alone, np.array([sample]), task.epoch, np.array([place]))
+            images.append(done[0])
+            targets.append(alone[0])
+        inputs, targets_together = (
+            self.collate(list(zip(images, targets, strict=True)))
+            if self.collate
+            else (_stack(images, task.samples), torch.stack(targets))
+        )
+        return Batch(inputs, targets_together, torch.from_numpy(task.samples))
 
 
-def collate(targets: list[Any]) -> Tensor:
-    """Targets of several samples as one tensor, (B, ...): int64 from integers, float32 from Python floats."""
-    if isinstance(targets[0], Tensor):
-        return torch.stack(targets)
-    values = np.asarray(targets)
-    return torch.from_numpy(values.astype(np.float32) if values.dtype == np.float64 else values)
+def _stack(images: list[Tensor], samples: NDArray[np.int64]) -> Tensor:
+    for image, sample in zip(images, samples.tolist(), strict=True):
+        if image.shape != images[0].shape:
+            raise DataError(
+                f"sample {sample} is {_size(image)} after its transforms, others of its batch are "
+                f"{_size(images[0])}; begin the transforms with Resize or end them with a crop"
+            )
+    return torch.stack(images)
 
 
 def _size(image: Tensor) -> str:

@@ -7,10 +7,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pegboard.data.batch import Batch
-from pegboard.data.engines import Engine, InMemory, Workers, decode
+from pegboard.data.engines import Collate, Engine, InMemory, Workers
+from pegboard.data.sampler import order_of
+from pegboard.data.samples import Decoded, Relabel, Samples
 from pegboard.data.transform import Pipeline, Transform
 from pegboard.errors import DataError
 from pegboard.randomness import permutation
@@ -26,12 +27,17 @@ class Loader:
     Args:
         dataset: ``len()`` and ``[i]`` giving (PIL image or uint8 tensor (C, H, W), target).
         transforms: applied in order; a ``Transform`` runs on whole batches, any other callable sample by sample.
-        batch_size: samples a batch.
+        batch_size: samples a batch; may be changed between epochs.
         shuffle: a new order each epoch; without it the dataset's own.
+        sampler: says instead which samples an epoch shows, and in what order: a ``Sampler`` or one of torch's.
         drop_last: leave out a last batch that is smaller.
         mode: ``"memory"`` decodes every image once and cuts batches by tensor operations; ``"workers"`` decodes
             sample by sample; ``"auto"`` chooses, and logs why.
         workers: processes of the worker engine; 0 loads in this process.
+        cache: ``"memory"`` lets the worker engine decode every image once, into memory that its processes share.
+        collate: makes (inputs, targets) of a list of transformed (image, target) pairs, where they cannot be stacked;
+            only the worker engine can call it.
+        target_transform: the new target of each old one: a dict, a list (by old number), or a function.
         seed: what order and augmentation are drawn from.
         device: where batches are wanted; the memory engine keeps its images there.
         what: name in log lines, e.g. ``"train"``.
@@ -43,9 +49,13 @@ class Loader:
         transforms: Sequence[Transform | Callable[[Any], Any]] = (),
         batch_size: int = 1,
         shuffle: bool = False,
+        sampler: Any = None,
         drop_last: bool = False,
         mode: Literal["auto", "memory", "workers"] = "auto",
         workers: int = 0,
+        cache: Literal["memory"] | None = None,
+        collate: Collate | None = None,
+        target_transform: Relabel | None = None,
         seed: int = 0,
         device: torch.device | str = "cpu",
         what: str = "data",
@@ -53,52 +63,73 @@ class Loader:
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
+        self.sampler = sampler
         self.drop_last = drop_last
         self.seed = seed
         self.device = torch.device(device)
         if not len(dataset):
             raise DataError("the dataset is empty")
-        pipeline = Pipeline(transforms, seed)
-        engine, why = choose(dataset, mode, workers)
-        logger.info("%s: %d samples, %s engine (%s)", what, len(dataset), engine, why)
-        self.mode = engine
-        self.engine: Engine = (
-            InMemory(dataset, pipeline, self.device)
-            if engine == "memory"
-            else Workers(dataset, pipeline, self.device, workers)
-        )
+        alone, self.together = Pipeline(transforms, seed).split_at_mixing()
+        samples = Samples(dataset, target_transform)
+        self.mode, why = choose(samples, mode, workers, collate is not None)
+        logger.info("%s: %d samples, %s engine (%s)", what, len(dataset), self.mode, why)
+        self.engine: Engine
+        if self.mode == "memory":
+            self.engine = InMemory(samples, alone, self.device)
+        else:
+            source = Decoded(samples) if cache == "memory" else samples
+            self.engine = Workers(source, alone, self.device, workers, collate)
+
+    @property
+    def samples(self) -> int:
+        """How many an epoch has, those of a last batch that is left out among them."""
+        return len(self.dataset) if self.sampler is None else len(self.sampler)
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        count = len(self.dataset)
-        return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+        return self.batches_of(self.batch_size)
+
+    def batches_of(self, size: int) -> int:
+        """Batches that an epoch would have at another batch size."""
+        return self.samples // size if self.drop_last else -(-self.samples // size)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Which sample stands at which place of an epoch, (N,) int64."""
         count = len(self.dataset)
-        order = permutation(self.seed, epoch, count) if self.shuffle else np.arange(count)
+        if self.sampler is not None:
+            order = order_of(self.sampler, self.seed, epoch, count)
+        else:
+            order = permutation(self.seed, epoch, count) if self.shuffle else np.arange(count)
         return order[: len(self) * self.batch_size]
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number ``start`` on; what lies before is neither decoded nor drawn."""
-        return self.engine.batches(self.order(epoch), epoch, start, self.batch_size)
+        made = self.engine.batches(self.order(epoch), epoch, start, self.batch_size)
+        return self._mixed(made, epoch, start) if self.together.transforms else made
+
+    def _mixed(self, made: Iterator[Batch], epoch: int, start: int) -> Iterator[Batch]:
+        begin = start * self.batch_size
+        for inputs, targets, index in made:
+            places = np.arange(begin, begin + len(index))
+            yield Batch(*self.together(inputs, targets, index.numpy(), epoch, places), index)
+            begin += len(index)
 
 
-def choose(dataset: Any, mode: str, workers: int) -> tuple[Literal["memory", "workers"], str]:
+def choose(samples: Samples, mode: str, workers: int, collates: bool) -> tuple[Literal["memory", "workers"], str]:
     """Which engine, and the reason in words."""
     if mode == "memory":
+        if collates:
+            raise DataError("mode='memory' stacks all samples once and calls no collate function; set mode='workers'")
         return "memory", "as the config asks"
     if mode == "workers":
         return "workers", f"as the config asks, {workers} processes"
     if workers:
         return "workers", f"the config asks for {workers} workers"
-    sizes = {tuple(_peek(dataset, i).shape) for i in sorted({0, len(dataset) // 2, len(dataset) - 1})}
+    if collates:
+        return "workers", "a collate function is named"
+    sizes = {tuple(samples[i][0].shape) for i in sorted({0, len(samples) // 2, len(samples) - 1})}
     if len(sizes) > 1:
         return "workers", "images differ in size"
-    needed = int(np.prod(next(iter(sizes)))) * len(dataset)
+    needed = int(np.prod(next(iter(sizes)))) * len(samples)
     size = f"{needed / 2**20:,.0f} MiB decoded"
     return ("memory", size) if needed <= MEMORY_BUDGET else ("workers", f"{size} is over the budget of 4 GiB")
-
-
-def _peek(dataset: Any, index: int) -> Tensor:
-    return decode(dataset, index)[0]

@@ -24,7 +24,8 @@ class Transform:
     """
 
     uniforms: int = 0  #: numbers in [0, 1) that each sample gets; 0 means deterministic
-    mixes_samples: bool = False  #: True draws the numbers by place in the epoch instead of by sample
+    #: True draws the numbers by place in the epoch instead of by sample; it, and all that follow it, get whole batches
+    mixes_samples: bool = False
 
     def params(self, u: Tensor, epoch: int, sizes: Tensor) -> Tensor:
         """What ``apply`` needs of each sample, (B, ...), from ``u`` (B, k) float64 and ``sizes`` (B, 2) as (H, W)."""
@@ -63,6 +64,20 @@ class Pipeline:
         leading, rest = Pipeline(self.transforms[:count], self.seed), Pipeline(self.transforms[count:], self.seed)
         rest.first_place = count
         return leading, rest
+
+    def once(self, image: Tensor) -> Tensor:
+        """What deterministic steps make of one image (C, H, W)."""
+        for transform in self.transforms:
+            image = transform.apply(image[None], torch.empty(1, 0))[0]  # type: ignore[union-attr]  # split gave these
+        return image
+
+    def split_at_mixing(self) -> tuple["Pipeline", "Pipeline"]:
+        """The steps that look at one sample at a time, and those from the first that mixes the samples of a batch."""
+        places = [p for p, step in enumerate(self.transforms) if getattr(step, "mixes_samples", False)]
+        first = places[0] if places else len(self.transforms)
+        alone, together = Pipeline(self.transforms[:first], self.seed), Pipeline(self.transforms[first:], self.seed)
+        together.first_place = first
+        return alone, together
 
     first_place = 0  # of the first transform in the whole list: numbers are drawn by place
 

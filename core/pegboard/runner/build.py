@@ -1,6 +1,8 @@
 """From a checked config to the parts of a run, each built by its board."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,16 +10,23 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from pegboard import address
 from pegboard.config.duration import Duration
 from pegboard.config.keys import DEFAULT_HOOKS, LOADER_KEYS, RUN_KEYS
 from pegboard.config.load import Config
 from pegboard.data.loader import Loader
-from pegboard.errors import ConfigError, PegboardError
+from pegboard.errors import ConfigError, PegboardError, Problem
 from pegboard.hooks.hook import Hook
 from pegboard.plugins import load_plugin
-from pegboard.registry import DATASETS, HOOKS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULERS, TRANSFORMS
+from pegboard.registry import DATASETS, HOOKS, LOSSES, METRICS, MODELS, OPTIMIZERS, SAMPLERS, SCHEDULERS, TRANSFORMS
+from pegboard.runner.groups import parameter_groups
 from pegboard.runner.schedule import Schedule
-from pegboard.runner.step import Step
+from pegboard.runner.step import Step, WeightedLosses
+from pegboard.weights.initialise import initialise
+from pegboard.weights.names import some
+from pegboard.weights.pretrained import load_pretrained
+
+logger = logging.getLogger("pegboard")
 
 Split = Literal["train", "val", "test"]
 
@@ -36,42 +45,91 @@ class Builder:
         """The loader of a split; the first one built tells the number of classes and the statistics."""
         cfg = {name: key.default for name, key in LOADER_KEYS.items()} | self.values[split]
         dataset = DATASETS.build(cfg.pop("dataset"), f"{split}.dataset")
-        self.learn_from(dataset)
+        self.learn_from(dataset, cfg["target_transform"])
         transforms = [
             TRANSFORMS.build(part, f"{split}.transforms.{index}", self.known)
             for index, part in enumerate(_listed(cfg.pop("transforms")))
         ]
+        if cfg["sampler"] is not None:
+            cfg["sampler"] = SAMPLERS.build(cfg["sampler"], f"{split}.sampler", {"data_source": dataset})
+        for key in ("collate", "target_transform"):
+            if isinstance(cfg[key], str):
+                cfg[key] = address.resolve(cfg[key])
         return Loader(dataset, transforms, seed=self.values["seed"], device=self.device, what=split, **cfg)
 
-    def learn_from(self, dataset: Any) -> None:
-        """Keep what a dataset says of itself, for the arguments that other parts let the run supply."""
-        classes = getattr(dataset, "classes", None)
+    def learn_from(self, dataset: Any, relabelled: Any = None) -> None:
+        """Keep what a dataset says of itself, for the arguments that other parts let the run supply.
+
+        Args:
+            relabelled: the loader's ``target_transform``; where it is a table, its new numbers are the classes.
+        """
+        classes = getattr(dataset, "classes", None) if relabelled is None else None  # the names are of the old ones
+        count = getattr(dataset, "num_classes", None) or (len(classes) if classes else None)
+        if isinstance(relabelled, Mapping | list | tuple):
+            new = relabelled.values() if isinstance(relabelled, Mapping) else relabelled
+            count = max(new) + 1
         facts = {
             "classes": classes,
-            "num_classes": getattr(dataset, "num_classes", None) or (len(classes) if classes else None),
+            "num_classes": count,
             "mean": getattr(dataset, "mean", None),
             "std": getattr(dataset, "std", None),
         }
         self.known = {name: value for name, value in facts.items() if value is not None} | self.known
 
-    def model(self) -> nn.Module:
-        """The model on its device, with fresh weights drawn from the seed."""
+    def model(self, fresh: bool = True) -> nn.Module:
+        """The model on its device.
+
+        Args:
+            fresh: with weights drawn from the seed, by the rules of ``init``, and then from ``pretrained``; without,
+                they are about to be loaded.
+        """
         torch.manual_seed(self.values["seed"])
         model: nn.Module = MODELS.build(self.values["model"], "model", self.known)
         if not isinstance(model, nn.Module):
-            raise ConfigError(
-                [self.config.problem("model", f"built a {type(model).__name__}, which is no torch.nn.Module")]
-            )
+            raise ConfigError([Problem(f"built a {type(model).__name__}, which is no torch.nn.Module", "model")])
+        if fresh:
+            self.fill(model)
         if self.values["channels_last"]:
             model = model.to(memory_format=torch.channels_last)
         return model.to(self.device)
 
-    def step(self, model: nn.Module) -> Step:
-        """Model, loss and number format together."""
-        loss = LOSSES.build(self.values["loss"], "loss", self.known) if self.values["loss"] else None
-        if isinstance(loss, nn.Module):
-            loss = loss.to(self.device)
-        return Step(model, loss, self.device, self.values["precision"], self.values["channels_last"])
+    def fill(self, model: nn.Module) -> None:
+        """Give a model the weights that it starts from, and log which came from where."""
+        filled = initialise(model, self.values["init"])
+        if pretrained := self.values["pretrained"]:
+            fit = load_pretrained(model, **pretrained)
+            filled |= dict.fromkeys(fit.loaded, str(pretrained["path"]))
+            logger.info("pretrained: %s", pretrained["path"])
+            for line in fit.table():
+                logger.info("  %s", line)
+        names: dict[str, list[str]] = {}
+        for name, _ in model.named_parameters():
+            names.setdefault(filled.get(name, "its constructor"), []).append(name)
+        if filled:
+            for origin, those in names.items():
+                logger.info("weights from %s: %s", origin, some(those))
+
+    def step(self, model: nn.Module, training: bool = True) -> Step:
+        """Model, loss and number format together, to be compiled at the first call if the config says so."""
+        loss = self.loss()
+        step = Step(model, loss, self.device, self.values["precision"], self.values["channels_last"])
+        step.to(self.device)
+        if training and self.values["compile"]:
+            step.compile(**(self.values["compile"] if isinstance(self.values["compile"], Mapping) else {}))
+        return step
+
+    def loss(self) -> Any:
+        """The criterion; None where the config names none."""
+        cfg = self.values["loss"]
+        if cfg is None or "type" in cfg:
+            return None if cfg is None else LOSSES.build(cfg, "loss", self.known)
+        parts, weights = {}, {}
+        for name, part in cfg.items():
+            if part is not None:
+                weights[name] = part.get("loss_weight", 1.0)
+                arguments = {key: value for key, value in part.items() if key != "loss_weight"}
+                parts[name] = LOSSES.build(arguments, f"loss.{name}", self.known)
+        return WeightedLosses(parts, weights)
 
     def metrics(self) -> dict[str, Any]:
         """A fresh metric of each name."""
@@ -82,27 +140,46 @@ class Builder:
                 built[name] = metric.to(self.device) if isinstance(metric, nn.Module) else metric
         return built
 
-    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimizer over every parameter that asks for a gradient."""
-        params = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        if not params:
-            raise ConfigError([self.config.problem("model", "has no parameter that can be trained")])
-        optimizer: torch.optim.Optimizer = OPTIMIZERS.build(self.values["optimizer"], "optimizer", params=params)
+    def optimizer(self, model: nn.Module, frozen: set[str]) -> torch.optim.Optimizer:
+        """The optimizer over every trainable parameter, in the groups that the config asks for.
+
+        Args:
+            frozen: names of what stands still for the whole run.
+        """
+        cfg = dict(self.values["optimizer"])
+        rules = cfg.pop("groups", None) or ()
+        groups = parameter_groups(model, rules, frozen)
+        optimizer: torch.optim.Optimizer = OPTIMIZERS.build(cfg, "optimizer", params=groups)
+        for group in optimizer.param_groups:
+            group["lr"] *= 1.0 if group["lr_mult"] is None else group["lr_mult"]
+        if rules:
+            for index, group in enumerate(optimizer.param_groups):
+                count, values = len(group["params"]), sum(parameter.numel() for parameter in group["params"])
+                what = (index, group["name"], count, values, group["lr"])
+                logger.info("group %d, %s: %d tensors, %d values, lr %g", *what)
         return optimizer
 
-    def schedules(self, optimizer: torch.optim.Optimizer, iterations: int, per_epoch: int) -> list[Schedule]:
-        """Each scheduler with its unit; the run's length and the optimizer's rates are supplied where left out."""
+    def schedules(
+        self, optimizer: torch.optim.Optimizer, config: Any, where: str, iterations: int, epochs: int
+    ) -> list[Schedule]:
+        """Each scheduler with its unit; the length in its unit and the optimizer's rates are supplied where left out.
+
+        Args:
+            config: a scheduler, a list of them, or none.
+            where: its config path.
+            iterations, epochs: what it runs across.
+        """
         schedules = []
-        for index, part in enumerate(_listed(self.values["scheduler"])):
-            where = f"scheduler.{index}" if isinstance(self.values["scheduler"], list | tuple) else "scheduler"
+        for index, part in enumerate(_listed(config or ())):
             cfg = dict(part)
             unit, monitor = cfg.pop("unit"), cfg.pop("monitor", None)
-            steps = iterations if unit == "iter" else -(-iterations // per_epoch)
+            steps = iterations if unit == "iter" else epochs
             rates = [group["lr"] for group in optimizer.param_groups]
             supply = {"total_steps": steps, "T_max": steps, "max_lr": rates}
             if {"epochs", "steps_per_epoch"} & cfg.keys():
                 del supply["total_steps"]  # the config says the length its own way
-            scheduler: LRScheduler | ReduceLROnPlateau = SCHEDULERS.build(cfg, where, supply, optimizer=optimizer)
+            path = f"{where}.{index}" if isinstance(config, list | tuple) else where
+            scheduler: LRScheduler | ReduceLROnPlateau = SCHEDULERS.build(cfg, path, supply, optimizer=optimizer)
             schedules.append(Schedule(scheduler, unit, monitor))
         return schedules
 
@@ -119,15 +196,24 @@ class Builder:
                 continue
             hook = HOOKS.build(part, f"hooks.{name}", self.known)
             if not isinstance(hook, Hook):
-                raise ConfigError(
-                    [self.config.problem(f"hooks.{name}", f"built a {type(hook).__name__}, which is no Hook")]
-                )
+                raise ConfigError([Problem(f"built a {type(hook).__name__}, which is no Hook", f"hooks.{name}")])
             built[name] = hook
         return built
 
     def duration(self, key: str) -> Duration:
         """The duration that a run key holds."""
         return Duration.parse(self.values[key])
+
+
+@contextmanager
+def placed(config: Config) -> Iterator[None]:
+    """Mistakes that show only while parts are built get the file and line of their config path."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(
+            [p if p.place or not p.path else config.problem(p.path, p.message) for p in error.problems]
+        ) from error
 
 
 def import_plugins(config: Config) -> None:
@@ -164,12 +250,13 @@ def fingerprint(loader: Loader) -> str:
     """A short hash of how many samples there are and of up to 64 of them, spread evenly."""
     import hashlib
 
-    from pegboard.data.engines import decode
+    from pegboard.data.samples import Samples
 
-    count = len(loader.dataset)
+    samples = Samples(loader.dataset)
+    count = len(samples)
     digest = hashlib.sha256(str(count).encode())
     for index in range(0, count, max(1, count // 64)):
-        image, target = decode(loader.dataset, index)
+        image, target = samples[index]
         digest.update(image.numpy().tobytes() + str(target).encode())
     return digest.hexdigest()[:16]
 

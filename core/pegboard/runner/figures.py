@@ -1,4 +1,4 @@
-"""Loss and metrics over the samples seen so far, kept on the device until they are read."""
+"""Losses and metrics over the samples seen so far, kept on the device until they are read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pegboard.data.batch import Batch
 from pegboard.errors import PegboardError
+from pegboard.runner.step import Computed
 
 
 class Figures:
@@ -29,19 +30,23 @@ class Figures:
 
     def reset(self) -> None:
         """Begin a new pass."""
-        self.loss_sum, self.count = 0.0, 0  # of all samples that were read from the device so far
-        self._read = (0.0, 0)  # loss_sum and count at the last recent_loss
-        self._losses: list[Tensor] = []  # not read yet
-        self._sizes: list[int] = []
+        self.sums: dict[str, float] = {}  # of "loss" and "loss_<part>", over all samples that were read so far
+        self.count = 0
+        self._read = (0.0, 0)  # sum of the loss, and count, at the last recent_loss
+        self._waiting: dict[str, list[Tensor]] = {}  # on the device, not read yet
+        self._sizes: list[int] = []  # samples in each of those
         for metric in self.metrics.values():
             metric.reset()
 
-    def add(self, loss: Tensor | None, outputs: Any, batch: Batch) -> None:
-        """One batch: its mean loss counts by its number of samples."""
+    def add(self, computed: Computed, batch: Batch) -> None:
+        """One batch: its mean losses count by its number of samples."""
+        loss, outputs, parts = computed
         size = batch.index.shape[0]
         if loss is not None:
-            self._losses.append(loss)
+            self._waiting.setdefault("loss", []).append(loss)
             self._sizes.append(size)
+        for name, part in parts.items():
+            self._waiting.setdefault(f"loss_{name}", []).append(part)
         self.count += size
         self.total += size
         for metric in self.metrics.values():
@@ -49,22 +54,26 @@ class Figures:
 
     def _sum_up(self) -> None:
         """Read the losses, in one go, and add them one after the other: the sum does not depend on when it is read."""
-        if self._losses:
-            for loss, size in zip(torch.stack(self._losses).tolist(), self._sizes, strict=True):
-                self.loss_sum += loss * size
-            self._losses, self._sizes = [], []
+        for name, losses in self._waiting.items():
+            if len(losses) != len(self._sizes):
+                raise PegboardError(f"the loss has a part {name!r} for some batches only; it must have it for all")
+            total = self.sums.get(name, 0.0)
+            for loss, size in zip(torch.stack(losses).tolist(), self._sizes, strict=True):
+                total += loss * size
+            self.sums[name] = total
+        self._waiting, self._sizes = {}, []
 
     def recent_loss(self) -> float:
         """Mean loss of the samples since this was last asked; waits for the device."""
         self._sum_up()
-        total, (before, count) = self.loss_sum, self._read
+        total, (before, count) = self.sums.get("loss", 0.0), self._read
         self._read = (total, self.count)
         return (total - before) / max(1, self.count - count)
 
     def compute(self) -> dict[str, float]:
-        """Mean loss and each metric; waits for the device."""
+        """Mean losses and each metric; waits for the device."""
         self._sum_up()
-        values = {"loss": self.loss_sum / max(1, self.count)}
+        values = {name: total / max(1, self.count) for name, total in ({"loss": 0.0} | self.sums).items()}
         for name, metric in self.metrics.items():
             value = metric.compute()
             if isinstance(value, Tensor) and value.numel() != 1:
@@ -75,11 +84,11 @@ class Figures:
     def state_dict(self) -> dict[str, Any]:
         self._sum_up()
         metrics = {name: metric.state_dict() for name, metric in self.metrics.items()}
-        return {"loss_sum": self.loss_sum, "count": self.count, "read": self._read, "metrics": metrics}
+        return {"sums": dict(self.sums), "count": self.count, "read": self._read, "metrics": metrics}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._losses, self._sizes = [], []
-        self.loss_sum = state["loss_sum"]
+        self._waiting, self._sizes = {}, []
+        self.sums = dict(state["sums"])
         self.count = state["count"]
         self._read = (state["read"][0], state["read"][1])
         for name, metric in self.metrics.items():

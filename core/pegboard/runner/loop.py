@@ -18,10 +18,12 @@ from pegboard.randomness import hashed
 from pegboard.runner import prepare, record
 from pegboard.runner.build import Builder, Split
 from pegboard.runner.figures import Figures
+from pegboard.runner.phases import Phase
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.speed import Speed
 from pegboard.runner.state import gather, gather_hooks, load_weights
-from pegboard.runner.step import Step, gradients
+from pegboard.runner.step import Computed, Step, gradients
+from pegboard.weights.freezing import Freezing
 
 logger = logging.getLogger("pegboard")
 
@@ -38,7 +40,7 @@ class Runner:
     Attributes:
         epoch: epochs completed. position: iterations completed in the current one. iteration: all iterations (an
             iteration is one optimizer step). total_iterations, epochs: the length of the run (epochs is None where
-            the config counts iterations).
+            the config counts iterations). phases, phase: its stages, and the number of the one that goes on.
         model, step, optimizer, schedules, metrics, hooks: the parts. train_loader, val_loader: the data.
         final, best: the last and best of each ``"train/..."`` and ``"val/..."`` figure; best with its epoch.
     """
@@ -51,6 +53,8 @@ class Runner:
     train_loader: Loader
     val_loader: Loader | None
     data_label: str
+    phases: list[Phase]
+    phase: int
     per_epoch: int
     epochs: int | None
     total_iterations: int
@@ -58,8 +62,10 @@ class Runner:
     val_iterations: int
     log_iterations: int
     model: torch.nn.Module
+    freezing: Freezing
     step: Step
     optimizer: torch.optim.Optimizer
+    rates: list[float]
     needs_closure: bool
     schedules: list[Schedule]
     scaler: torch.amp.GradScaler | None
@@ -119,6 +125,8 @@ class Runner:
                 self.save_if_asked()
                 if self.stop_reason or self.iteration >= self.total_iterations:
                     break
+                if self.iteration >= self.phases[self.phase].end:
+                    self.enter_phase(self.phase + 1)
                 self.train_epoch()
             self.call("after_train")
             self.save_if_asked()
@@ -153,6 +161,26 @@ class Runner:
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
+    def enter_phase(self, number: int) -> None:
+        """What is frozen, the batch size, the rates and the schedules of the phase that begins, or goes on."""
+        self.phase, phase = number, self.phases[number]
+        frozen = self.freezing.apply(phase.freeze)
+        self.train_loader.batch_size = phase.batch_size
+        self.per_epoch = len(self.train_loader)
+        self.log_iterations = self.builder.duration("log_every").iterations(self.per_epoch)
+        if not self.builder.values["scheduler"]:  # a schedule of the whole run goes on across its phases
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                follows = phase.lr is not None and group["lr_mult"] is not None
+                group["lr"] = phase.lr * group["lr_mult"] if follows else rate
+                group.pop("initial_lr", None)
+            self.schedules = self.builder.schedules(
+                self.optimizer, phase.scheduler, f"phases.{number}.scheduler", phase.end - phase.start, phase.epochs
+            )
+        if len(self.phases) > 1 or frozen:
+            lr, size = self.optimizer.param_groups[0]["lr"], phase.batch_size
+            still = f"{len(frozen)} tensors frozen" if frozen else "nothing frozen"
+            logger.info("phase %d of %d: %s, batch size %d, lr %g", number + 1, len(self.phases), still, size, lr)
+
     def train_epoch(self) -> None:
         """One pass over the training data, from ``self.position`` (above 0 after a resume)."""
         self.step.train()
@@ -162,15 +190,15 @@ class Runner:
         self.speed.start(self.iteration, self.figures.total)
         for batch in self.train_loader.batches(self.epoch, start=self.position):
             self.call("before_train_iter", batch=batch)
-            loss, outputs = self.train_step(batch)  # both stay on the device: no synchronisation here
-            self.figures.add(loss, outputs, batch)
+            computed = self.train_step(batch)  # stays on the device: no synchronisation here
+            self.figures.add(computed, batch)
             self.iteration, self.position = self.iteration + 1, self.position + 1
             for schedule in self.schedules:
                 schedule.after("iter")
-            self.call("after_train_iter", batch=batch, loss=loss, outputs=outputs)
+            self.call("after_train_iter", batch=batch, loss=computed.loss, outputs=computed.outputs)
             if self.iteration % self.log_iterations == 0:
                 self.log_iteration()
-            if self.position >= self.per_epoch or self.iteration >= self.total_iterations:
+            if self.position >= self.per_epoch or self.iteration >= self.phases[self.phase].end:
                 break  # validated and saved after the epoch has ended, so that no resume begins between the two
             if self.iteration % self.val_iterations == 0:
                 self.validate_in_epoch()
@@ -179,13 +207,13 @@ class Runner:
                 return
         self.end_epoch()
 
-    def train_step(self, batch: Batch) -> tuple[Tensor, Any]:
-        """One optimizer step: the loss before it, a scalar, and the outputs, both detached."""
+    def train_step(self, batch: Batch) -> Computed:
+        """One optimizer step: the loss and the outputs before it, detached."""
         self.seed_model_randomness()
         if self.needs_closure:
             return self.closure_step(batch)
         self.optimizer.zero_grad()
-        loss, outputs = gradients(self.step, batch, self.accumulate, self.scaler)
+        computed = gradients(self.step, batch, self.accumulate, self.scaler)
         self.clip_gradients()
         self.call("before_optimizer_step")
         if self.scaler is None:
@@ -194,19 +222,19 @@ class Runner:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         self.call("after_optimizer_step")
-        return loss, outputs
+        return computed
 
-    def closure_step(self, batch: Batch) -> tuple[Tensor, Any]:
+    def closure_step(self, batch: Batch) -> Computed:
         """A step of an optimizer that asks for the loss several times, such as LBFGS; hooks are called once."""
-        first: list[tuple[Tensor, Any]] = []
+        first: list[Computed] = []
 
-        def closure() -> Tensor:
+        def closure() -> Tensor | None:
             self.seed_model_randomness()  # the same dropout each time
             self.optimizer.zero_grad()
             result = gradients(self.step, batch, self.accumulate, None)
             self.clip_gradients()
             first.append(result) if not first else None
-            return result[0]
+            return result.loss
 
         self.call("before_optimizer_step")
         self.optimizer.step(closure)  # type: ignore[arg-type]  # torch's stubs want a float
@@ -267,9 +295,9 @@ class Runner:
                 if number == self.limit:
                     break
                 self.call(f"before_{split}_iter", batch=batch)
-                loss, outputs = self.step(batch)
-                figures.add(loss, outputs, batch)
-                self.call(f"after_{split}_iter", batch=batch, outputs=outputs)
+                computed = self.step(batch)
+                figures.add(computed, batch)
+                self.call(f"after_{split}_iter", batch=batch, outputs=computed.outputs)
         return figures.compute()
 
     # -- what hooks and users may ask of a run -------------------------------------------------------------------

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pegboard.config.duration import Duration
 from pegboard.data.loader import Loader
-from pegboard.errors import DataError, PegboardError
+from pegboard.errors import ConfigError, PegboardError, Problem
 from pegboard.runner import record
-from pegboard.runner.build import Builder, Split
+from pegboard.runner.build import Builder, Split, placed
 from pegboard.runner.figures import Figures
+from pegboard.runner.phases import plan
 from pegboard.runner.speed import Speed
-from pegboard.runner.state import load_weights, restore
+from pegboard.runner.state import load_weights, refuse_other_layout, restore
+from pegboard.weights.freezing import Freezing
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
@@ -28,10 +31,14 @@ def training(run: "Runner") -> None:
     folder = run.chosen_folder
     if run.resume is None and folder and (folder / "checkpoints").exists():
         raise PegboardError(f"{folder} holds a run already; --resume goes on with it, another --work-dir starts anew")
-    _surroundings(run)
-    _data(run)
-    _lengths(run)
-    _parts(run)
+    if run.resume is not None:
+        refuse_other_layout(run.resume)
+    with placed(run.config):
+        _surroundings(run)
+        _data(run)
+        _lengths(run)
+        _parts(run)
+        run.enter_phase(run.resume["phase"] if run.resume else 0)
     if run.resume is not None:
         restore(run, dict(run.resume))
         logger.info("resumed at iteration %d of %d", run.iteration, run.total_iterations)
@@ -40,14 +47,15 @@ def training(run: "Runner") -> None:
 
 def testing(run: "Runner", split: Split, state: Mapping[str, Any]) -> None:
     """Build only what an evaluation needs; what the training data said of itself is in the state."""
-    _surroundings(run)
-    run.builder.known = dict(state.get("known") or {})
-    if not run.builder.known:
-        run.builder.loader(split)  # learn the number of classes from the data itself
-    run.model = run.builder.model()
+    with placed(run.config):
+        _surroundings(run)
+        run.builder.known = dict(state.get("known") or {})
+        if not run.builder.known:
+            run.builder.loader(split)  # learn the number of classes from the data itself
+        run.model = run.builder.model(fresh=not state)
     if state:
         load_weights(run.model, state["model"])
-    run.step = run.builder.step(run.model)
+    run.step = run.builder.step(run.model, training=False)
 
 
 def label(loader: Loader) -> str:
@@ -74,35 +82,55 @@ def _data(run: "Runner") -> None:
     run.train_loader = run.builder.loader("train")
     run.val_loader = run.builder.loader("val") if run.builder.values["val"] else None
     run.data_label = label(run.train_loader)
-    run.per_epoch = len(run.train_loader)
-    if not run.per_epoch:
-        count, size = len(run.train_loader.dataset), run.train_loader.batch_size
-        raise DataError(f"the training data gives no batch: {count} samples at batch_size={size}")
 
 
 def _lengths(run: "Runner") -> None:
     """Durations as iterations."""
-    length = run.builder.duration("train_for")
-    run.epochs = length.count if length.unit == "epochs" else None
-    run.total_iterations = run.limit or length.iterations(run.per_epoch)
+    values = run.builder.values
+    run.phases = plan(values, run.train_loader, run.limit)
+    run.total_iterations = run.phases[-1].end
+    lengths = [Duration.parse(stage["train_for"]) for stage in values["phases"] or [values]]
+    counts_epochs = all(length.unit == "epochs" for length in lengths)
+    run.epochs = sum(length.count for length in lengths) if counts_epochs else None
     run.val_every = run.builder.duration("val_every")
     run.val_iterations = run.val_every.count if run.val_every.unit == "iters" and run.val_loader else NEVER
-    run.log_iterations = run.builder.duration("log_every").iterations(run.per_epoch)
     run.speed = Speed(run.total_iterations)
 
 
 def _parts(run: "Runner") -> None:
     builder = run.builder
-    run.model = builder.model()
+    run.model = builder.model(fresh=run.resume is None)
+    run.freezing = Freezing(run.model)
     run.step = builder.step(run.model)
-    run.optimizer = builder.optimizer(run.model)
+    run.optimizer = builder.optimizer(run.model, _frozen_throughout(run))
+    run.rates = [group["lr"] for group in run.optimizer.param_groups]
     run.needs_closure = _needs_closure(run.optimizer)
-    run.schedules = builder.schedules(run.optimizer, run.total_iterations, run.per_epoch)
+    epochs = sum(phase.epochs for phase in run.phases)
+    run.schedules = builder.schedules(
+        run.optimizer, builder.values["scheduler"], "scheduler", run.total_iterations, epochs
+    )
     run.scaler = torch.amp.GradScaler(run.device.type) if builder.values["precision"] == "fp16" else None
     run.accumulate = builder.values["accumulate"]
     run.clip = builder.values["clip_grad"] or {}
     run.figures = Figures(builder.metrics())
     run.use_hooks(builder.hooks())
+
+
+def _frozen_throughout(run: "Runner") -> set[str]:
+    """Names that no phase trains.
+
+    Raises:
+        ConfigError: a pattern of some phase matches nothing, or leaves nothing to train.
+    """
+    frozen: list[set[str]] = []
+    for number, phase in enumerate(run.phases):
+        try:
+            frozen.append(run.freezing.names(phase.freeze))
+        except ValueError as error:
+            inherited = phase.freeze is run.builder.values["freeze"]
+            path = "freeze" if inherited else f"phases.{number}.freeze"
+            raise ConfigError([Problem(str(error), path)]) from error
+    return set.intersection(*frozen)
 
 
 def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:

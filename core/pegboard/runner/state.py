@@ -1,5 +1,6 @@
 """What a resume needs: gathered from a run, and put back into one."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -10,7 +11,7 @@ from pegboard.errors import CheckpointError
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
 
-VERSION = 1  # of the layout below
+VERSION = 2  # of the layout below
 
 
 def gather(run: "Runner") -> dict[str, Any]:
@@ -19,6 +20,7 @@ def gather(run: "Runner") -> dict[str, Any]:
         "version": VERSION,
         "epoch": run.epoch,
         "position": run.position,
+        "phase": run.phase,
         "iteration": run.iteration,
         "validation_due": run.validation_due,
         "model": run.model.state_dict(),
@@ -52,14 +54,22 @@ def gather_hooks(run: "Runner") -> dict[str, Any]:
     return hooks
 
 
+def refuse_other_layout(state: Mapping[str, Any]) -> None:
+    """End here if a state was gathered by another version of this module.
+
+    Raises:
+        CheckpointError: it was.
+    """
+    if state.get("version") != VERSION:
+        raise CheckpointError(f"the checkpoint has layout {state.get('version')!r}; this pegboard reads {VERSION}")
+
+
 def restore(run: "Runner", state: dict[str, Any]) -> None:
     """Put a gathered state back into a run that was built from the same config.
 
     Raises:
         CheckpointError: the state is not of this model, optimizer or schedule.
     """
-    if state.get("version") != VERSION:
-        raise CheckpointError(f"the checkpoint has layout {state.get('version')!r}; this pegboard reads {VERSION}")
     run.epoch, run.position, run.iteration = state["epoch"], state["position"], state["iteration"]
     run.validation_due = state["validation_due"]
     load_weights(run.model, state["model"])

@@ -1,7 +1,9 @@
 """What is computed in a step: the model's outputs, the loss, and the gradients."""
 
-from collections.abc import Callable
-from typing import Any
+import logging
+from collections.abc import Callable, Mapping
+from textwrap import shorten
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,17 +11,51 @@ from torch import Tensor, nn
 from pegboard.data.batch import Batch
 from pegboard.errors import PegboardError
 
+logger = logging.getLogger("pegboard")
+
+
+class Computed(NamedTuple):
+    """What a step gives.
+
+    Args:
+        loss: a scalar; None where there is no criterion.
+        outputs: the model's.
+        parts: the summands of a loss that has several, by name, as they were added.
+    """
+
+    loss: Tensor | None
+    outputs: Any
+    parts: Mapping[str, Tensor]
+
+
+class WeightedLosses(nn.Module):
+    """Several losses of the same outputs and targets; the step adds what it returns, and logs each by its name.
+
+    Args:
+        losses: by name. weights: a factor for each.
+    """
+
+    def __init__(self, losses: Mapping[str, Callable[..., Tensor]], weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.losses = dict(losses)
+        self.weights = dict(weights)
+        self.modules_among_them = nn.ModuleList(loss for loss in losses.values() if isinstance(loss, nn.Module))
+
+    def forward(self, outputs: Any, targets: Any) -> dict[str, Tensor]:
+        return {name: loss(outputs, targets) * self.weights[name] for name, loss in self.losses.items()}
+
 
 class Step(nn.Module):
     """Model and loss as one module, so that what compiles or distributes it wraps all of it.
 
-    A model that defines ``training_step(batch, criterion) -> (loss, outputs)`` takes over while it trains.
+    A criterion gives a scalar, or a dict of scalars by name, which are added. A model that defines
+    ``training_step(batch, criterion) -> (loss, outputs)`` takes over while it trains.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        criterion: Callable[..., Tensor] | None,
+        criterion: Callable[..., Any] | None,
         device: torch.device,
         precision: str,
         channels_last: bool,
@@ -33,54 +69,81 @@ class Step(nn.Module):
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
         self.autocast = torch.autocast(device.type, half) if half else None
 
-    def forward(self, batch: Batch) -> tuple[Tensor | None, Any]:
-        """The loss, a scalar (None where there is no criterion), and the model's outputs for the batch."""
+    def forward(self, batch: Batch) -> Computed:
+        """The loss and the model's outputs for a batch."""
         if self.autocast is None:
             return self.compute(batch)
         with self.autocast:
             return self.compute(batch)
 
-    def compute(self, batch: Batch) -> tuple[Tensor | None, Any]:
+    def compute(self, batch: Batch) -> Computed:
         """The same, in the number format that holds here."""
         model, criterion = self._parts
         if self.training and self.training_step is not None:
             loss, outputs = self.training_step(batch, criterion)
-            return loss, outputs
-        inputs = batch.inputs
-        if self.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        outputs = model(inputs)
-        return (None if criterion is None else criterion(outputs, batch.targets)), outputs
+        else:
+            inputs = batch.inputs
+            if self.channels_last:
+                inputs = inputs.contiguous(memory_format=torch.channels_last)
+            outputs = model(inputs)
+            loss = None if criterion is None else criterion(outputs, batch.targets)
+        if isinstance(loss, Mapping):
+            return Computed(torch.stack(list(loss.values())).sum(), outputs, loss)
+        return Computed(loss, outputs, {})
+
+    def stops_compiling(self, error: Exception) -> bool:
+        """Go on without compiling if that is what failed; False if the error has another cause."""
+        compilers = ("torch._dynamo", "torch._inductor", "torch._functorch")
+        if self._compiled_call_impl is None or not type(error).__module__.startswith(compilers):
+            return False
+        self._compiled_call_impl = None
+        reason = shorten(str(error), 160)
+        logger.warning("the model cannot be compiled here (%s: %s); going on without", type(error).__name__, reason)
+        return True
 
 
-def gradients(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradScaler | None") -> tuple[Tensor, Any]:
+def gradients(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradScaler | None") -> Computed:
     """Run a batch forward and backward, in ``pieces`` micro-batches if memory is short.
 
     The pieces' losses count by their share of the batch, so that a loss that averages over samples gives the
     gradients of the whole batch, a short last piece included.
 
     Returns:
-        the loss of the whole batch, detached, and the outputs, detached.
+        what the whole batch gives, detached.
     """
-    if pieces == 1:
-        loss, outputs = step(batch)
-        _backward(loss, scaler)
-        return loss.detach(), _detached(outputs)
+    try:
+        return _whole(step, batch, scaler) if pieces == 1 else _in_pieces(step, batch, pieces, scaler)
+    except Exception as error:
+        if not step.stops_compiling(error):
+            raise
+    step.zero_grad()
+    return gradients(step, batch, pieces, scaler)
+
+
+def _whole(step: Step, batch: Batch, scaler: "torch.amp.GradScaler | None") -> Computed:
+    loss, outputs, parts = step(batch)
+    _backward(loss, scaler)
+    return Computed(loss.detach(), _detached(outputs), {name: part.detach() for name, part in parts.items()})
+
+
+def _in_pieces(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradScaler | None") -> Computed:
     size = len(batch.inputs)
-    total, kept = None, []
-    for part in (slice(i * size // pieces, (i + 1) * size // pieces) for i in range(pieces)):
-        inputs, targets, index = batch
-        piece = Batch(inputs[part], targets[part], index[part])
+    total: dict[str, Tensor] = {}
+    kept = []
+    for chosen in (slice(i * size // pieces, (i + 1) * size // pieces) for i in range(pieces)):
+        piece = Batch(batch.inputs[chosen], batch.targets[chosen], batch.index[chosen])
         if not len(piece.inputs):
             continue
-        loss, outputs = step(piece)
-        loss = loss * (len(piece.inputs) / size)
+        loss, outputs, parts = step(piece)
+        share = len(piece.inputs) / size
+        loss = loss * share
         _backward(loss, scaler)
-        total = loss.detach() if total is None else total + loss.detach()
+        for name, value in {"": loss, **{name: part * share for name, part in parts.items()}}.items():
+            total[name] = total[name] + value.detach() if name in total else value.detach()
         kept.append(_detached(outputs))
-    if total is None:
+    if not total:
         raise PegboardError("a batch without samples cannot be trained on")
-    return total, torch.cat(kept) if isinstance(kept[0], Tensor) else kept
+    return Computed(total.pop(""), torch.cat(kept) if isinstance(kept[0], Tensor) else kept, total)
 
 
 def _backward(loss: Tensor, scaler: "torch.amp.GradScaler | None") -> None:

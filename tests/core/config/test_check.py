@@ -95,7 +95,8 @@ scheduler = dict(type="ReduceLROnPlateau", monitor="val/top55", unit="epoch")
         ("hooks = dict(progres=None)", "c.py:2: hooks.progres: switches nothing off; did you mean 'progress'?"),
         ("device = 'cdua'", "c.py:2: device: must be auto, cpu, cuda, cuda:N or mps, got 'cdua'; did you mean 'cuda'?"),
         ("plugins = 'parts.py'", "c.py:2: plugins: must be a list of files and modules, got 'parts.py'"),
-        ("loss = None", "c.py: there is no 'loss': what is minimised, called as loss(outputs, targets)"),
+        ("loss = None", "c.py: there is no 'loss': what is minimised, called as loss(outputs, targets); "
+         "or several by name, added times their loss_weight"),
         ("val = None\nscheduler = dict(type='ReduceLROnPlateau', unit='epoch', monitor='val/loss')",
          "c.py:3: scheduler.monitor: no metric of this run is called 'val/loss'; did you mean 'train/loss'?"),
         ("scheduler = dict(type='StepLR', step_size=1)",

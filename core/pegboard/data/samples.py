@@ -1,0 +1,95 @@
+"""A dataset as the engines see it: uint8 tensors with relabelled targets, decoded once where the config asks for it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pegboard.errors import DataError
+
+Relabel = Mapping[int, Any] | Sequence[Any] | Callable[[Any], Any]
+
+
+class Samples:
+    """What a dataset gives, checked and in one form.
+
+    Args:
+        dataset: ``len()`` and ``[i]`` giving (PIL image or tensor (C, H, W), target).
+        target_transform: the new target of each old one: a dict, a list (by old number), or a function.
+    """
+
+    def __init__(self, dataset: Any, target_transform: Relabel | None = None) -> None:
+        self.dataset = dataset
+        self.target_transform = target_transform
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Any]:
+        """(tensor (C, H, W), uint8 unless the dataset gives tensors of another dtype; target).
+
+        Raises:
+            DataError: it is no (image, target) pair, or its target has no new one.
+        """
+        sample = self.dataset[index]
+        if not isinstance(sample, tuple | list) or len(sample) != 2:
+            found, name = type(sample).__name__, type(self.dataset).__name__
+            raise DataError(f"sample {index} of {name} is no (image, target) pair but {found}")
+        return as_tensor(sample[0], index), self.relabel(sample[1], index)
+
+    def relabel(self, target: Any, index: int) -> Any:
+        """The target that ``target_transform`` makes of one."""
+        if self.target_transform is None:
+            return target
+        if callable(self.target_transform):
+            return self.target_transform(target)
+        try:
+            return self.target_transform[int(target)]
+        except LookupError:
+            raise DataError(f"sample {index} has target {target}, for which target_transform says nothing") from None
+
+
+class Decoded:
+    """Samples that were decoded once, their bytes in one piece of shared memory that worker processes do not copy."""
+
+    def __init__(self, samples: Samples) -> None:
+        pieces, shapes, self.targets = [], [], []
+        for index in range(len(samples)):
+            image, target = samples[index]
+            pieces.append(image.contiguous().view(-1))
+            shapes.append(tuple(image.shape))
+            self.targets.append(target)
+        self.pixels = torch.cat(pieces).share_memory_()  # type: ignore[no-untyped-call]
+        self.shapes = torch.tensor(shapes, dtype=torch.int32)  # (N, 3) channels, height, width
+        self.ends = self.shapes.long().prod(1).cumsum(0)  # (N,) in pixels
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Any]:
+        shape, end = self.shapes[index].tolist(), int(self.ends[index])
+        return self.pixels[end - int(np.prod(shape)) : end].view(shape), self.targets[index]
+
+
+def as_tensor(image: Any, index: int) -> Tensor:
+    """A PIL image as uint8 (C, H, W), RGB; a tensor is taken as it is.
+
+    Raises:
+        DataError: it is neither.
+    """
+    if isinstance(image, Tensor):
+        return image
+    if hasattr(image, "convert"):  # a PIL image; Pillow is not imported where no image is
+        pixels = np.asarray(image.convert("RGB"))
+        return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+    raise DataError(f"sample {index} is {type(image).__name__}; expected a PIL image or a uint8 tensor (C, H, W)")
+
+
+def stack_targets(targets: list[Any]) -> Tensor:
+    """Targets of several samples as one tensor, (B, ...): int64 from integers, float32 from Python floats."""
+    if isinstance(targets[0], Tensor):
+        return torch.stack(targets)
+    values = np.asarray(targets)
+    return torch.from_numpy(values.astype(np.float32) if values.dtype == np.float64 else values)

@@ -1,0 +1,61 @@
+"""The stages of a run: how long each lasts, what is frozen in it, and at what batch size and rate it trains."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pegboard.config.duration import Duration
+from pegboard.data.loader import Loader
+from pegboard.errors import DataError
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stage; a run without ``phases`` has a single one.
+
+    Args:
+        start, end: iterations of the run, the end excluded.
+        epochs: how many passes over the data, the last of which may be cut short.
+        batch_size: samples an iteration.
+        freeze: patterns of what stands still.
+        lr: the learning rate at its start, times each group's ``lr_mult``; None takes the optimizer's.
+        scheduler: the schedules of this phase alone, as in the config.
+    """
+
+    start: int
+    end: int
+    epochs: int
+    batch_size: int
+    freeze: Sequence[str] = ()
+    lr: float | None = None
+    scheduler: Any = None
+
+
+def plan(values: Mapping[str, Any], loader: Loader, limit: int | None) -> list[Phase]:
+    """The phases of a run in order.
+
+    Args:
+        values: the run keys.
+        limit: ends each phase after so many iterations (``--try``).
+    """
+    stages: Sequence[Mapping[str, Any]] = values["phases"] or [{"train_for": values["train_for"]}]
+    phases: list[Phase] = []
+    for stage in stages:
+        batch_size = stage.get("batch_size") or loader.batch_size
+        per_epoch = loader.batches_of(batch_size)
+        if not per_epoch:
+            raise DataError(f"the training data gives no batch: {loader.samples} samples at batch_size={batch_size}")
+        iterations = limit or Duration.parse(stage["train_for"]).iterations(per_epoch)
+        start = phases[-1].end if phases else 0
+        phases.append(
+            Phase(
+                start=start,
+                end=start + iterations,
+                epochs=-(-iterations // per_epoch),
+                batch_size=batch_size,
+                freeze=values["freeze"] if stage.get("freeze") is None else stage["freeze"],
+                lr=stage.get("lr"),
+                scheduler=stage.get("scheduler"),
+            )
+        )
+    return phases

@@ -1,0 +1,1 @@
+"""Where the weights of a model come from, and which of them stand still."""
