@@ -19,15 +19,15 @@ logger = logging.getLogger("pegboard")
 
 
 class BestCheckpoint(Hook):
-    """Keep the weights of the best validation in ``checkpoints/best.pt``, for ``pegboard test RUN --checkpoint best``.
+    """Keep the weights of the best validation, for ``pegboard test RUN --checkpoint best``.
 
     "Best" means strictly above (``better="higher"``) or below (``"lower"``) all before; a tie keeps the earlier, and
     nan never is. The weights are those that the validation ran with, an EMA's averages where one evaluates, whichever
     of the two hooks comes first: they are copied when a validation begins, which takes the memory of one more model
     while it lasts.
 
-    The file holds ``model``, the ``metric`` with its ``value``, ``epoch`` and ``iteration``, and the config as data;
-    no run can resume from it.
+    The file, ``checkpoints/best.pt``, holds ``model``, the ``metric`` with its ``value``, ``epoch`` and ``iteration``,
+    and the config as data; no run can resume from it.
 
     Args:
         metric: key among the run's validation metrics, e.g. ``"val/top1"``. Checked before the first step.
@@ -70,8 +70,7 @@ class BestCheckpoint(Hook):
             return
         more = {"metric": self.metric, "better": self.better, "value": value}
         weights_file.write(run, self.file, weights or run.model.state_dict(), **more)
-        self.best = value
-        self.best_epoch, self.best_iteration = run.epoch + 1 if run.position else run.epoch, run.iteration
+        self.best, self.best_epoch, self.best_iteration = value, weights_file.epoch_of(run), run.iteration
 
     def _look_at_file(self, run: "Runner") -> None:
         """Say so where a resumed run finds another file than the one that it knows of."""

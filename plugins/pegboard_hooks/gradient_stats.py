@@ -42,9 +42,10 @@ class GradientStats(Hook):
             return
         gradients = [weight.grad.detach() for weight in run.model.parameters() if weight.grad is not None]
         if gradients:
+            norm = torch.stack(torch._foreach_norm(gradients)).norm()
             largest = torch.stack(torch._foreach_norm(gradients, float("inf"))).max()
-            scale = _scale(run)
-            run.log("grad/norm", torch.stack(torch._foreach_norm(gradients)).norm() / scale)
+            scale = _scale(run, norm)
+            run.log("grad/norm", norm / scale)
             run.log("grad/max", largest / scale)
             run.log("grad/zeros", _zeros(gradients) / sum(gradient.numel() for gradient in gradients))
 
@@ -54,6 +55,6 @@ def _zeros(gradients: list[Tensor]) -> Tensor:
     return torch.stack([gradient.numel() - gradient.count_nonzero() for gradient in gradients]).sum()
 
 
-def _scale(run: "Runner") -> float:
-    """What fp16 gradients are still multiplied with; clipping divides them first."""
-    return 1.0 if run.scaler is None or run.clip else run.scaler.get_scale()
+def _scale(run: "Runner", like: Tensor) -> Tensor | float:
+    """What fp16 gradients are still multiplied with; clipping divides them first. ``get_scale()`` would wait."""
+    return 1.0 if run.scaler is None or run.clip else run.scaler.scale(torch.ones_like(like))

@@ -31,7 +31,7 @@ def _of(kind: str, hooks: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[
     return {
         name: part
         for name, part in hooks.items()
-        if (entry := HOOKS.find(part["type"])).name == kind and entry.package == "pegboard_hooks"
+        if (entry := HOOKS.find(part["type"])).address.endswith(f":{kind}") and entry.package == "pegboard_hooks"
     }
 
 

@@ -16,10 +16,11 @@ logger = logging.getLogger("pegboard")
 
 
 class Watchdog(Hook):
-    """Write every thread's stack to ``stacks.txt`` in the run folder where no iteration has ended for too long.
+    """Write every thread's stack to ``stacks.txt`` where no iteration has ended for too long.
 
-    Iterations of training and of validation count. The run goes on: whoever waits for it finds in the file where it
-    stands. A process has one such timer (``faulthandler.dump_traceback_later``); another user of it takes it over.
+    The file lies in the run folder; iterations of training and of validation count. The run goes on: whoever waits
+    for it can read where it stands. A process has one such timer (``faulthandler.dump_traceback_later``); another user
+    of it takes it over.
 
     Args:
         minutes: how long an iteration may take, with all that comes before its end (the first batch, a checkpoint, an

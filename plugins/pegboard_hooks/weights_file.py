@@ -25,7 +25,7 @@ def write(run: "Runner", name: str, weights: Mapping[str, Tensor], **more: Any) 
     path = run.folder / "checkpoints" / f"{name}.pt"
     contents = {
         "model": weights,
-        "epoch": run.epoch + 1 if run.position else run.epoch,  # the one that goes on, or the one that has ended
+        "epoch": epoch_of(run),
         "iteration": run.iteration,
         "known": to_data(run.builder.known),
         "data": run.data_label,
@@ -35,3 +35,8 @@ def write(run: "Runner", name: str, weights: Mapping[str, Tensor], **more: Any) 
     }
     checkpoint.write(path, contents)
     return path
+
+
+def epoch_of(run: "Runner") -> int:
+    """The epoch that goes on, or the one that has ended; the first is 1."""
+    return run.epoch + 1 if run.position else run.epoch

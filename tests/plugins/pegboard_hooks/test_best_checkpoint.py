@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pegboard import Config, PegboardError, checkpoint
 from pegboard.config import check
@@ -49,6 +50,22 @@ def test_it_holds_the_weights_of_the_best_validation(
     assert runs.same(best["model"], runs.checkpoint(tmp_path, 3 * epoch)["model"])
     expected = {f"iteration_{3 * number:08}.pt" for number in range(1, 7)}
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == expected | {"index.json", "best.pt"}
+
+
+def test_a_write_that_fails_half_way_leaves_the_best_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = torch.save
+
+    def torn(contents: dict[str, Any], file: Any) -> None:
+        if contents.get("value") == 0.9:
+            file.write(b"half of it")
+            raise OSError("no space left on device")
+        save(contents, file)
+
+    monkeypatch.setattr(torch, "save", torn)
+    with pytest.raises(OSError, match="no space left"):  # essential: the run ends
+        runs.train(tmp_path, **config(0.1, 0.5, 0.9))
+    assert (load(tmp_path)["value"], load(tmp_path)["epoch"]) == (0.5, 2)
+    assert sorted(path.suffix for path in (tmp_path / "checkpoints").iterdir()) == [".json", ".pt", ".pt", ".pt"]
 
 
 def test_where_every_value_is_nan_there_is_none(tmp_path: Path) -> None:
