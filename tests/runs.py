@@ -124,7 +124,7 @@ def same(one: Any, other: Any) -> bool:
             isinstance(other, Tensor)
             and one.dtype == other.dtype
             and one.shape == other.shape
-            and one.contiguous().numpy().tobytes() == other.contiguous().numpy().tobytes()
+            and one.detach().contiguous().numpy().tobytes() == other.detach().contiguous().numpy().tobytes()
         )
     if isinstance(one, dict):
         return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)

@@ -36,23 +36,9 @@ class Checkpoints:
 
     def save(self, state: dict[str, Any], keep: int) -> Path:
         """Write a checkpoint, then list it, then remove all but the newest ``keep``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"iteration_{state['iteration']:08}.pt"
-        temporary = path.with_suffix(f".{os.getpid()}")
-        try:
-            with temporary.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            entry = {
-                "file": path.name,
-                "iteration": state["iteration"],
-                "epoch": state["epoch"],
-                "sha256": _sha256(temporary),
-            }
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        sha256 = write(path, state)
+        entry = {"file": path.name, "iteration": state["iteration"], "epoch": state["epoch"], "sha256": sha256}
         entries = [known for known in self.index() if known["file"] != path.name] + [entry]
         old, kept = entries[:-keep], entries[-keep:]
         self._write_index(kept)
@@ -81,6 +67,26 @@ class Checkpoints:
             except CheckpointError as error:
                 logger.warning("%s; taking the one before", error)
         raise CheckpointError(f"there is no whole checkpoint in {self.folder}")
+
+
+def write(path: Path, contents: dict[str, Any]) -> str:
+    """Put a file of tensors and plain values at ``path``, whole or not at all.
+
+    Returns:
+        its SHA-256.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(contents, file)
+            file.flush()
+            os.fsync(file.fileno())
+        sha256 = _sha256(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return sha256
 
 
 def load(path: Path, sha256: str | None = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ it must catch.
 
 import inspect
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ LEAST: dict[tuple[str, str], dict[str, Any]] = {
     ("datasets", "CIFAR10"): {"root": "none", "split": "test", "on_missing": "stand-in", "download": False},
     ("datasets", "DrawnShapes"): {"count": 2},  # to be quick; it needs none
     ("transforms", "RandomCrop"): {"size": 4},
+    ("hooks", "EarlyStop"): {"metric": "val/loss", "better": "lower"},
+    ("hooks", "BestCheckpoint"): {"metric": "val/loss", "better": "lower"},
 }
 # What the run supplies.
 SUPPLY: dict[str, Any] = {
@@ -109,7 +112,7 @@ def config_with(board: str, part: dict[str, Any]) -> tuple[Config, str]:
     """A config that is sound but for the part, and where the part stands."""
     values = runs.values()
     values["train"]["dataset"] = {"type": "DrawnShapes", "count": 4}
-    values["val"] = None
+    values["val"]["dataset"] = {"type": "DrawnShapes", "count": 4, "split": "val"}
     values["model"] = {"type": "LeNet"}
     if board == "datasets":
         values["train"]["dataset"], where = part, "train.dataset"
@@ -314,7 +317,7 @@ def assert_resumes(part: dict[str, Any], folder: Path) -> None:
         essential = True
 
         def before_train(self, run: Runner) -> None:
-            restored.update(run.hooks[name].state_dict())
+            restored.update(deepcopy(run.hooks[name].state_dict()))  # a hook may go on with its own tensors
 
     hooks = {name: part, "looks": runs.hang("hooks", "looks", Looks())}
     last = runs.runner(folder / "part", state, hooks=hooks, **changes)

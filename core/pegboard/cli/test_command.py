@@ -8,7 +8,9 @@ from typing import Any
 from pegboard.cli.common import add_overrides
 from pegboard.config import Config, check
 from pegboard.console import show_log, table
-from pegboard.errors import CheckpointError, ConfigError
+from pegboard.errors import CheckpointError, ConfigError, did_you_mean
+
+LAST = "last"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", default="test", choices=("train", "val", "test"), help="which data; test unless given"
     )
+    parser.add_argument(
+        "--checkpoint",
+        default=LAST,
+        metavar="NAME",
+        help="of a run folder: last, or what a hook wrote beside it, such as best; last unless given",
+    )
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument(
         "--plugins", nargs="+", metavar="PLUGIN", help="run these files or modules first; the run's own are not"
@@ -32,6 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the figures and write test.json."""
     show_log()
     path = Path(arguments.path)
+    if arguments.checkpoint != LAST:
+        path = _named(path, arguments.checkpoint)
     options = arguments.cfg_options + ([f"device={arguments.device!r}"] if arguments.device else [])
     config, state, beside = (
         _with_config(path, arguments.config, options) if arguments.config else _of_run(path, options)
@@ -52,6 +62,20 @@ def run(arguments: argparse.Namespace) -> int:
     table(("", "value"), [(name, f"{value:.4f}") for name, value in metrics.items()], file=sys.stdout)
     write_json(beside / "test.json", {"checkpoint": str(path), "split": arguments.split, "metrics": metrics})
     return 0
+
+
+def _named(path: Path, name: str) -> Path:
+    """The file ``name.pt`` beside a run's checkpoints."""
+    from pegboard.runner.folder import find_run
+
+    if path.is_file():
+        raise CheckpointError(f"{path} is a checkpoint already; --checkpoint {name} is for a run folder")
+    file = find_run(path) / "checkpoints" / f"{name}.pt"
+    if not file.is_file():
+        names = [LAST, *(other.stem for other in file.parent.glob("*.pt"))]
+        hint = "; the hook BestCheckpoint writes it after a validation" if name == "best" else ""
+        raise CheckpointError(f"there is no {file}{did_you_mean(name, names, otherwise=hint)}")
+    return file
 
 
 def _of_run(path: Path, options: list[str]) -> tuple[Config, dict[str, Any], Path]:

@@ -53,7 +53,7 @@ class Progress(Hook):
     def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
         if "loss" in values:
             self.loss = f"loss {values['loss']:.3f}"
-        ends_epoch = any("/" in name for name in values)
+        ends_epoch = any(name.startswith(("train/", "val/")) for name in values)
         now = time.perf_counter()
         if ends_epoch or (self.bar is None and now - self.last_line > SECONDS_BETWEEN_LINES):
             self.last_line = now
