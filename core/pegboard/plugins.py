@@ -44,6 +44,7 @@ def manager() -> pluggy.PluginManager:
 
 
 _installed: list[Plugin] | None = None
+_files: dict[str, Path] = {}  # plugin files that were imported, by the name of their module
 
 
 def installed_plugins() -> list[Plugin]:
@@ -133,6 +134,10 @@ def _import_file(path: Path) -> Any:
     name = path.stem
     while name in sys.modules or importlib.util.find_spec(name) is not None:
         name += "_"  # a file must not stand in the way of a library of its name
+    return _run_file(name, path)
+
+
+def _run_file(name: str, path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PegboardError(f"{path} is no Python file")
@@ -144,7 +149,22 @@ def _import_file(path: Path) -> Any:
     except BaseException:
         del sys.modules[name]
         raise
+    _files[name] = path
     return module
+
+
+class PluginFiles:
+    """The plugin files that this process has imported; unpickling one, in another process, imports them there."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _import_named, ({name: str(path) for name, path in _files.items() if name in sys.modules},)
+
+
+def _import_named(files: dict[str, str]) -> PluginFiles:
+    for name, path in files.items():
+        if name not in sys.modules:
+            _run_file(name, Path(path))
+    return PluginFiles()
 
 
 def unload_all() -> None:

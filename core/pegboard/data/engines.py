@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 from torch.utils.data import Sampler as TorchSampler
 
 from pegboard.data.batch import Batch
 from pegboard.data.samples import Decoded, Samples, stack_targets
 from pegboard.data.transform import Pipeline
 from pegboard.errors import DataError
+from pegboard.plugins import PluginFiles
 
 Source = Samples | Decoded  # len() and [i] giving (tensor (C, H, W), target)
 Collate = Callable[[list[tuple[Tensor, Any]]], tuple[Any, Any]]
@@ -84,6 +85,7 @@ class Workers:
         collate: Collate | None = None,
     ) -> None:
         self.device = device
+        self.bad = samples.bad
         self.tasks = _Tasks()
         self.pinned = device.type == "cuda"
         self.loader = DataLoader(
@@ -99,7 +101,9 @@ class Workers:
         """Batches go to the processes in turn and come back in order."""
         begins = range(start * batch_size, len(order), batch_size)
         self.tasks.waiting = [_Task(epoch, begin, order[begin : begin + batch_size]) for begin in begins]
-        for inputs, targets, index in self.loader:
+        for (inputs, targets, index), bad in self.loader:
+            for sample, reason in bad.items():
+                self.bad.add(sample, reason)
             yield Batch(self._moved(inputs), self._moved(targets), index)
 
     def _moved(self, value: Any) -> Any:
@@ -127,13 +131,14 @@ class _Tasks(TorchSampler[_Task]):
         return iter(self.waiting)
 
 
-class _Maker(Dataset[Batch]):
-    """Makes the batch of a task, in whatever process."""
+class _Maker(Dataset[tuple[Batch, dict[int, str]]]):
+    """Makes the batch of a task, in whatever process, and says which samples it found to be bad."""
 
     def __init__(self, samples: Source, pipeline: Pipeline, collate: Collate | None) -> None:
         self.samples, self.pipeline, self.collate = samples, pipeline, collate
 
-    def __getitem__(self, task: _Task) -> Batch:
+    def __getitem__(self, task: _Task) -> tuple[Batch, dict[int, str]]:
+        self.samples.bad.elsewhere = get_worker_info() is not None
         images: list[Tensor] = []
         targets: list[Any] = []
         for place, sample in enumerate(task.samples.tolist(), task.begin):
@@ -142,12 +147,19 @@ class _Maker(Dataset[Batch]):
             done, alone = self.pipeline(image[None], alone, np.array([sample]), task.epoch, np.array([place]))
             images.append(done[0])
             targets.append(alone[0])
-        inputs, targets_together = (
-            self.collate(list(zip(images, targets, strict=True)))
-            if self.collate
-            else (_stack(images, task.samples), torch.stack(targets))
-        )
-        return Batch(inputs, targets_together, torch.from_numpy(task.samples))
+        if self.collate:
+            inputs, together = self.collate(list(zip(images, targets, strict=True)))
+        else:
+            inputs, together = _stack(images, task.samples), torch.stack(targets)
+        return Batch(inputs, together, torch.from_numpy(task.samples)), self.samples.bad.take_news()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For processes that are spawned: plugin files are imported there before anything that they define is read."""
+        return _rebuilt, (PluginFiles(), self.samples, self.pipeline, self.collate)
+
+
+def _rebuilt(files: PluginFiles, samples: Source, pipeline: Pipeline, collate: Collate | None) -> _Maker:
+    return _Maker(samples, pipeline, collate)
 
 
 def _stack(images: list[Tensor], samples: NDArray[np.int64]) -> Tensor:

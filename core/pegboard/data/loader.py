@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pegboard.data.bad_samples import BadSamplePolicy, BadSamples
 from pegboard.data.batch import Batch
 from pegboard.data.engines import Collate, Engine, InMemory, Workers
 from pegboard.data.sampler import order_of
@@ -38,6 +39,8 @@ class Loader:
         collate: makes (inputs, targets) of a list of transformed (image, target) pairs, where they cannot be stacked;
             only the worker engine can call it.
         target_transform: the new target of each old one: a dict, a list (by old number), or a function.
+        on_bad_sample: ``"error"`` ends the run at a sample that cannot be read; ``"skip"`` lets the next one stand in
+            for it, at most for the share ``max_bad`` of all.
         seed: what order and augmentation are drawn from.
         device: where batches are wanted; the memory engine keeps its images there.
         what: name in log lines, e.g. ``"train"``.
@@ -56,6 +59,8 @@ class Loader:
         cache: Literal["memory"] | None = None,
         collate: Collate | None = None,
         target_transform: Relabel | None = None,
+        on_bad_sample: BadSamplePolicy = "error",
+        max_bad: float = 0.01,
         seed: int = 0,
         device: torch.device | str = "cpu",
         what: str = "data",
@@ -70,18 +75,19 @@ class Loader:
         if not len(dataset):
             raise DataError("the dataset is empty")
         alone, self.together = Pipeline(transforms, seed).split_at_mixing()
-        samples = Samples(dataset, target_transform)
-        self.mode, why = choose(samples, mode, workers, collate is not None)
+        self.bad = BadSamples(on_bad_sample, max_bad, len(dataset), what)
+        self.samples = Samples(dataset, target_transform, self.bad)
+        self.mode, why = choose(self.samples, mode, workers, collate is not None)
         logger.info("%s: %d samples, %s engine (%s)", what, len(dataset), self.mode, why)
         self.engine: Engine
         if self.mode == "memory":
-            self.engine = InMemory(samples, alone, self.device)
+            self.engine = InMemory(self.samples, alone, self.device)
         else:
-            source = Decoded(samples) if cache == "memory" else samples
+            source = Decoded(self.samples) if cache == "memory" else self.samples
             self.engine = Workers(source, alone, self.device, workers, collate)
 
     @property
-    def samples(self) -> int:
+    def count(self) -> int:
         """How many an epoch has, those of a last batch that is left out among them."""
         return len(self.dataset) if self.sampler is None else len(self.sampler)
 
@@ -91,7 +97,7 @@ class Loader:
 
     def batches_of(self, size: int) -> int:
         """Batches that an epoch would have at another batch size."""
-        return self.samples // size if self.drop_last else -(-self.samples // size)
+        return self.count // size if self.drop_last else -(-self.count // size)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Which sample stands at which place of an epoch, (N,) int64."""

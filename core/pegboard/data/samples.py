@@ -1,12 +1,14 @@
 """A dataset as the engines see it: uint8 tensors with relabelled targets, decoded once where the config asks for it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pegboard.data.bad_samples import BadSamples
 from pegboard.errors import DataError
 
 Relabel = Mapping[int, Any] | Sequence[Any] | Callable[[Any], Any]
@@ -18,11 +20,13 @@ class Samples:
     Args:
         dataset: ``len()`` and ``[i]`` giving (PIL image or tensor (C, H, W), target).
         target_transform: the new target of each old one: a dict, a list (by old number), or a function.
+        bad: what to do about a sample that cannot be read.
     """
 
-    def __init__(self, dataset: Any, target_transform: Relabel | None = None) -> None:
+    def __init__(self, dataset: Any, target_transform: Relabel | None = None, bad: BadSamples | None = None) -> None:
         self.dataset = dataset
         self.target_transform = target_transform
+        self.bad = bad or BadSamples()
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -30,10 +34,30 @@ class Samples:
     def __getitem__(self, index: int) -> tuple[Tensor, Any]:
         """(tensor (C, H, W), uint8 unless the dataset gives tensors of another dtype; target).
 
+        The next one that can be read stands in for one that cannot, if ``bad`` says so.
+
         Raises:
-            DataError: it is no (image, target) pair, or its target has no new one.
+            DataError: it cannot be read, is no (image, target) pair, or its target has no new one.
         """
-        sample = self.dataset[index]
+        if self.bad.policy == "error":
+            return self.read(index)
+        for other in range(index, index + len(self)):
+            number = other % len(self)
+            if number in self.bad.found:
+                continue
+            try:
+                return self.read(number)
+            except Exception as error:  # noqa: BLE001  # a damaged file makes a decoder raise anything; max_bad ends it
+                self.bad.add(number, str(error))
+        raise DataError(f"no sample of {type(self.dataset).__name__} can be read")
+
+    def read(self, index: int) -> tuple[Tensor, Any]:
+        """The sample itself."""
+        try:
+            sample = self.dataset[index]
+        except (OSError, SyntaxError) as error:  # what Pillow raises for a damaged file
+            name, path = type(self.dataset).__name__, path_of(self.dataset, index)
+            raise DataError(f"sample {index} of {name}{path} cannot be read: {error}") from error
         if not isinstance(sample, tuple | list) or len(sample) != 2:
             found, name = type(sample).__name__, type(self.dataset).__name__
             raise DataError(f"sample {index} of {name} is no (image, target) pair but {found}")
@@ -55,6 +79,7 @@ class Decoded:
     """Samples that were decoded once, their bytes in one piece of shared memory that worker processes do not copy."""
 
     def __init__(self, samples: Samples) -> None:
+        self.bad = samples.bad
         pieces, shapes, self.targets = [], [], []
         for index in range(len(samples)):
             image, target = samples[index]
@@ -71,6 +96,14 @@ class Decoded:
     def __getitem__(self, index: int) -> tuple[Tensor, Any]:
         shape, end = self.shapes[index].tolist(), int(self.ends[index])
         return self.pixels[end - int(np.prod(shape)) : end].view(shape), self.targets[index]
+
+
+def path_of(dataset: Any, index: int) -> str:
+    """``", path/of/its.png"`` where the dataset keeps a list of files as torchvision's do; else empty."""
+    files = getattr(dataset, "samples", None) or getattr(dataset, "imgs", None)
+    entry = files[index] if isinstance(files, list) and index < len(files) else None
+    path = entry[0] if isinstance(entry, tuple | list) and entry else entry
+    return f", {path}" if isinstance(path, str | Path) else ""
 
 
 def as_tensor(image: Any, index: int) -> Tensor:

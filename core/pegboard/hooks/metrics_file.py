@@ -33,10 +33,13 @@ class MetricsFile(Hook):
 
     def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
         self._write("metrics.jsonl", {name: _strict(value) for name, value in values.items()})
-        speed = round(run.speed.recent, 1)
-        self._write(
-            "timing.jsonl", {"time": round(time.time(), 3), "iteration": run.iteration, "images_per_second": speed}
-        )
+        timing = {
+            "time": round(time.time(), 3),
+            "iteration": run.iteration,
+            "images_per_second": round(run.speed.recent, 1),
+            "data_wait": round(run.speed.data_wait, 4),
+        }
+        self._write("timing.jsonl", timing)
 
     def _write(self, name: str, record: Mapping[str, Any]) -> None:
         self.files[name].write(json.dumps(record) + "\n")

@@ -250,10 +250,7 @@ def fingerprint(loader: Loader) -> str:
     """A short hash of how many samples there are and of up to 64 of them, spread evenly."""
     import hashlib
 
-    from pegboard.data.samples import Samples
-
-    samples = Samples(loader.dataset)
-    count = len(samples)
+    samples, count = loader.samples, len(loader.samples)
     digest = hashlib.sha256(str(count).encode())
     for index in range(0, count, max(1, count // 64)):
         image, target = samples[index]

@@ -188,7 +188,7 @@ class Runner:
             self.figures.reset()
             self.call("before_train_epoch")
         self.speed.start(self.iteration, self.figures.total)
-        for batch in self.train_loader.batches(self.epoch, start=self.position):
+        for batch in self.speed.waiting(self.train_loader.batches(self.epoch, start=self.position)):
             self.call("before_train_iter", batch=batch)
             computed = self.train_step(batch)  # stays on the device: no synchronisation here
             self.figures.add(computed, batch)

@@ -44,7 +44,7 @@ def plan(values: Mapping[str, Any], loader: Loader, limit: int | None) -> list[P
         batch_size = stage.get("batch_size") or loader.batch_size
         per_epoch = loader.batches_of(batch_size)
         if not per_epoch:
-            raise DataError(f"the training data gives no batch: {loader.samples} samples at batch_size={batch_size}")
+            raise DataError(f"the training data gives no batch: {loader.count} samples at batch_size={batch_size}")
         iterations = limit or Duration.parse(stage["train_for"]).iterations(per_epoch)
         start = phases[-1].end if phases else 0
         phases.append(

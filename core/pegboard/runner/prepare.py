@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,18 @@ def _data(run: "Runner") -> None:
     run.train_loader = run.builder.loader("train")
     run.val_loader = run.builder.loader("val") if run.builder.values["val"] else None
     run.data_label = label(run.train_loader)
+    _share_threads(run)
+
+
+def _share_threads(run: "Runner") -> None:
+    """The worker processes and the step together take no more threads than there are cores, unless the config says."""
+    workers = run.builder.values["train"].get("workers", 0) if run.train_loader.mode == "workers" else 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers and not run.builder.values["threads"]:
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - workers)))
+        logger.info(
+            "%d worker processes and %d threads for the step, on %d cores", workers, torch.get_num_threads(), cores
+        )
 
 
 def _lengths(run: "Runner") -> None:

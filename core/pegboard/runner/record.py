@@ -91,8 +91,12 @@ def _summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
         "final": dict(run.final),
         "best": {name: {"value": value, "epoch": epoch} for name, (value, epoch) in run.best.items()},
         "images_per_second": round(run.speed.steady, 1),
+        "data_wait": round(run.speed.data_wait, 4),
         "wall_seconds": round(seconds, 3),
         "versions": versions(),
         "exit": outcome,
     }
+    loaders = {"train": run.train_loader, "val": run.val_loader}
+    if bad := {split: len(loader.bad.found) for split, loader in loaders.items() if loader and loader.bad.found}:
+        summary["bad_samples"] = bad
     return {**summary, "stop_reason": run.stop_reason} if run.stop_reason else summary

@@ -1,6 +1,10 @@
 """How fast a run is, measured where it is steady."""
 
 import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
 
 WARM_UP = 10  # iterations that the first kernels, caches and clocks take to settle
 
@@ -11,6 +15,7 @@ class Speed:
     Attributes:
         recent: over the last stretch between two readings; 0 before the first.
         steady: over the whole run after the warm-up; 0 if it never got there.
+        data_wait: share of the steady time in which the step waited for its batch.
         seconds_left: until the end of training at the steady pace; None while that is unknown.
     """
 
@@ -21,10 +26,28 @@ class Speed:
         self._last = (0.0, 0, 0)  # clock, iteration and images at the last reading
         self._iterations = 0  # measured so far; then images and seconds after the warm-up
         self._images = self._seconds = 0.0
+        self._waited = self._steady_wait = 0.0  # seconds: since the last reading, and after the warm-up
+
+    @property
+    def data_wait(self) -> float:
+        return self._steady_wait / self._seconds if self._seconds else 0.0
+
+    def waiting(self, batches: Iterable[T]) -> Iterator[T]:
+        """The same batches, with a clock on how long each was waited for."""
+        clock, iterator = time.perf_counter, iter(batches)
+        while True:
+            began = clock()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            self._waited += clock() - began
+            yield batch
 
     def start(self, iteration: int, images: int) -> None:
         """Training goes on from here, at so many iterations and images in all."""
         self._last = (time.perf_counter(), iteration, images)
+        self._waited = 0.0
 
     def read(self, iteration: int, images: int) -> None:
         """Training has come to so many iterations and images in all."""
@@ -38,5 +61,7 @@ class Speed:
         if warm:
             self._images += trained
             self._seconds += seconds
+            self._steady_wait += self._waited
             self.steady = self._images / self._seconds
             self.seconds_left = (self.total - iteration) * (seconds / iterations)
+        self._waited = 0.0
