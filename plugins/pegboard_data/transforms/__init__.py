@@ -1,7 +1,7 @@
 """Transforms on whole batches, one file a family; each gives a sample what it would get alone.
 
-Arguments are named as torchvision's v2 names them. A transform that pegboard lacks is found by its own name in torchvision,
-and torchvision's version of one that it has by ``torchvision:NAME``; those run sample by sample.
+Arguments are named as torchvision's v2 names them. A transform that pegboard lacks is found under its own name in
+torchvision, and torchvision's version of one that it has under ``torchvision:NAME``; those run sample by sample.
 """
 
 from pegboard_data.transforms.affine import RandomAffine, RandomRotation

@@ -48,8 +48,8 @@ class RandomAffine(Transform):
     ) -> None:
         owner = type(self).__name__
         self.degrees = angles(owner, "degrees", degrees)
-        self.translate = (0.0, 0.0) if translate is None else (float(translate[0]), float(translate[-1]))
-        if translate is not None and (len(translate) != 2 or not all(0 <= share <= 1 for share in translate)):
+        self.translate = (0.0, 0.0) if translate is None else tuple(translate)
+        if len(self.translate) != 2 or not all(0 <= share <= 1 for share in self.translate):
             refuse(owner, "translate", translate, "(horizontal, vertical), each from 0 to 1")
         self.scale = (1.0, 1.0) if scale is None else interval(owner, "scale", scale, 0, above=True)
         self.shear_x = self.shear_y = (0.0, 0.0)

@@ -29,7 +29,7 @@ def choice(owner: str, argument: str, value: str, choices: Sequence[str]) -> str
 
 def sides(owner: str, argument: str, value: int | Sequence[int]) -> tuple[int, int]:
     """Two lengths in pixels, e.g. (height, width), from one for both or from two."""
-    both = [value, value] if isinstance(value, int) else list(value)
+    both = list(value) if isinstance(value, Sequence) else [value]
     if len(both) == 1:
         both *= 2
     if len(both) != 2 or not all(isinstance(side, int) and side >= 1 for side in both):

@@ -15,7 +15,6 @@ from pegboard import DataError, Transform
 from pegboard_data.transforms.arguments import interval, probability, refuse, sides
 
 ORDERS = torch.tensor(list(permutations(range(4))))  # (24, 4): every order of ColorJitter's four changes
-WEIGHTS = (0.2989, 0.587, 0.114)  # of red, green and blue in grey: ITU-R BT.601
 
 
 class ColorJitter(Transform):
@@ -174,13 +173,17 @@ def amounts(
 
 
 def grey(images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) as grey (B, 1, H, W) float32, neither rounded nor scaled; one channel is grey already."""
+    """Images (B, 3, H, W) as grey (B, 1, H, W) float32, in the same units; one channel is grey already.
+
+    Source: ITU-R BT.601.
+    """
     if images.shape[1] == 1:
         return images.float()
     if images.shape[1] != 3:
         raise DataError(f"only images of 1 or 3 channels can turn grey, not of {images.shape[1]}")
-    red, green, blue = (images[:, i : i + 1] * weight for i, weight in enumerate(WEIGHTS))
-    return red + green + blue
+    red, green, blue = images.split(1, 1)
+    # torchvision's operations: where the sum is a whole number, the last bit decides what it is cut off to
+    return red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)
 
 
 def brightened(images: Tensor, factors: Tensor) -> Tensor:
@@ -190,7 +193,7 @@ def brightened(images: Tensor, factors: Tensor) -> Tensor:
 
 def contrasted(images: Tensor, factors: Tensor) -> Tensor:
     """The distance from the image's mean grey times the factor."""
-    shades = grey(images) if images.is_floating_point() else grey(images).floor()
+    shades = _shades(images)
     # Summed as integers, which any order of summation adds up to the same.
     total = shades.mul(2.0**30).long().sum((1, 2, 3), keepdim=True)
     mean = total.double().mul(2.0**-30).div(shades[0].numel()).float()
@@ -201,7 +204,7 @@ def saturated(images: Tensor, factors: Tensor) -> Tensor:
     """The distance from each pixel's grey times the factor."""
     if images.shape[1] == 1:
         return images
-    return _blend(images, grey(images) if images.is_floating_point() else grey(images).floor(), factors)
+    return _blend(images, _shades(images), factors)
 
 
 def turned(images: Tensor, factors: Tensor) -> Tensor:
@@ -233,12 +236,18 @@ def gaussian(side: int, sigmas: Tensor) -> Tensor:
     return torch.softmax(-(x / sigmas).square(), 1).float()
 
 
+def _shades(images: Tensor) -> Tensor:
+    return grey(images) if images.is_floating_point() else grey(images).floor()
+
+
 def _on(images: Tensor, factors: Tensor) -> Tensor:
     return factors.float().to(images.device)
 
 
 def _blend(images: Tensor, other: Tensor, factors: Tensor) -> Tensor:
-    return _as_before(images * _on(images, factors) + other * _on(images, 1 - factors), images)
+    # Rounded once, like torchvision's fused addition: where a pixel is its own grey, the last bit decides its level.
+    rest = other.double() * _on(images, 1 - factors).double()
+    return _as_before((images * _on(images, factors)).double().add_(rest).float(), images)
 
 
 def _as_before(pixels: Tensor, images: Tensor) -> Tensor:
