@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pegboard import Config, Problem
+from pegboard.registry import TRANSFORMS
 
 LOADERS = ("train", "val", "test")
 TO_FLOAT = ("ToFloat", "ToTensor")
 MIXING = ("MixUp", "CutMix")
-IN_ORDER = ("Compose", "RandomApply")  # torchvision's, whose own transforms run one after the other
+# Torchvision's that hold others, and those of them that run theirs one after the other.
+HOLDERS = ("Compose", "RandomApply", "RandomChoice", "RandomOrder")
+IN_ORDER = ("Compose", "RandomApply")
 # What reads a pixel's numbers as amounts of light.
 COLOURS = {
     "AugMix", "AutoAugment", "ColorJitter", "Grayscale", "RandAugment", "RandomAdjustSharpness", "RandomAutocontrast",
@@ -23,16 +26,34 @@ def problems(config: Config) -> Iterator[Problem]:
     """What is wrong with the order of transforms in any loader of a config that is otherwise sound."""
     for loader in LOADERS:
         values = config.values.get(loader) or {}
+        yield from _held(config, values.get("transforms"), f"{loader}.transforms", None)
         steps = list(_steps(values.get("transforms"), f"{loader}.transforms"))
         for i, step in enumerate(steps):
             yield from _problems_of(config, step, steps[:i], steps[i + 1 :])
 
 
+def _listed(parts: Any, path: str) -> Iterator[Step]:
+    """The parts of a list, or the only one."""
+    for index, part in enumerate(parts if isinstance(parts, list | tuple) else [parts] if parts else []):
+        where = f"{path}.{index}" if isinstance(parts, list | tuple) else path
+        yield where, str(part.get("type")).rpartition(":")[2], part
+
+
+def _held(config: Config, parts: Any, path: str, holder: str | None) -> Iterator[Problem]:
+    """A batched transform inside one of torchvision's, which calls what it holds on one image."""
+    for where, name, part in _listed(parts, path):
+        if holder and TRANSFORMS.find(part["type"]).package == "pegboard_data":
+            theirs = f"torchvision:{name}"
+            hint = f"; write {theirs!r}" if theirs in TRANSFORMS else f"; put it outside {holder}"
+            message = f"{holder} calls this on single images, pegboard's {name} takes batches{hint}"
+            yield config.problem(f"{where}.type", message)
+        if name in HOLDERS:
+            yield from _held(config, part.get("transforms"), f"{where}.transforms", name)
+
+
 def _steps(parts: Any, path: str) -> Iterator[Step]:
     """Every transform in the order in which it runs."""
-    for index, part in enumerate(parts if isinstance(parts, list | tuple) else [parts] if parts else []):
-        name = str(part.get("type")).rpartition(":")[2]
-        where = f"{path}.{index}" if isinstance(parts, list | tuple) else path
+    for where, name, part in _listed(parts, path):
         if name in IN_ORDER:
             yield from _steps(part.get("transforms"), f"{where}.transforms")
         else:

@@ -3,6 +3,7 @@
 Dimension letters: B samples, C channels, H height, W width, K classes.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -105,17 +106,24 @@ def blend(values: Tensor, shares: Tensor) -> Tensor:
 
 
 def beta_quantiles(u: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
-    """The numbers below which a Beta(alpha, alpha) variable lies with probabilities ``u``, to about 1e-6.
-
-    The distribution is symmetric, so that a table of x from 0 to 1/2 is enough. Where alpha < 1 its density is infinite
-    at 0; there the table runs over t = x ** alpha, in which the density is smooth.
-    """
+    """The numbers below which a Beta(alpha, alpha) variable lies with probabilities ``u``, to about 1e-6."""
     if alpha == 1:
         return u
+    below, t, power = _beta_table(alpha)
+    lower = np.interp(np.minimum(u, 1 - u), below, t) ** (1 / power)
+    return np.where(u < 0.5, lower, 1 - lower)
+
+
+@cache
+def _beta_table(alpha: float) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """The probability below x = t ** (1 / power), t itself, and the power.
+
+    The distribution is symmetric, so that x from 0 to 1/2 is enough. Where alpha < 1 its density is infinite at x = 0,
+    but smooth in t = x ** alpha.
+    """
     power = min(alpha, 1.0)
     t = np.linspace(0, 0.5**power, GRID)
     x = t ** (1 / power)
     density = x ** (alpha - power) * (1 - x) ** (alpha - 1)
     area = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
-    lower = np.interp(np.minimum(u, 1 - u), area / area[-1] / 2, t) ** (1 / power)
-    return np.where(u < 0.5, lower, 1 - lower)
+    return area / area[-1] / 2, t, power

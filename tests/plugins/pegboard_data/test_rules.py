@@ -74,9 +74,21 @@ def test_a_wrong_order_is_a_problem(steps: list[Any], place: int, message: str |
 
 
 def test_steps_inside_a_composed_one_count_in_their_order() -> None:
-    inside = [part("Normalize"), part(("Pad", {"padding": 1}))]
+    inside = [part("torchvision:Normalize"), part(("torchvision:Pad", {"padding": 1}))]
     ((found, text),) = problems("ToFloat", ("torchvision:Compose", {"transforms": inside}))
     assert found == "train.transforms.1.transforms.1" and "Pad fills its padding" in text
+
+
+@pytest.mark.parametrize("holder", ["RandomApply", "torchvision:RandomChoice", "Compose"])
+def test_a_batched_transform_inside_one_of_torchvisions_is_a_problem(holder: str) -> None:
+    inside = [part("torchvision:RandomCrop"), {"type": "RandomOrder", "transforms": [part("ColorJitter")]}]
+    ((found, text),) = problems("Resize", (holder, {"transforms": inside}))
+    assert found == "train.transforms.1.transforms.1.transforms.0.type"
+    assert text == (
+        "RandomOrder calls this on single images, pegboard's ColorJitter takes batches; write 'torchvision:ColorJitter'"
+    )
+    ((_, text),) = problems((holder, {"transforms": [part("AlternatingFlip")]}))
+    assert text.endswith("pegboard's AlternatingFlip takes batches; put it outside " + holder.rpartition(":")[2])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from pegboard import Transform
 from pegboard.data.transform import Pipeline
 from pegboard_data import transforms
-from tests.images import make, rows_of
+from tests.images import assert_same_distribution, assert_uniform, make, rows_of
 
 EVERY = [
     transforms.AlternatingFlip(),
@@ -51,6 +51,22 @@ def test_a_batch_is_what_its_samples_are_alone(transform: Transform, size: Any, 
         one = slice(i, i + 1)
         alone, _ = pipeline(images[one], targets[one], index[one], 3, np.arange(1))
         assert torch.equal(alone[0], whole[i])
+
+
+class Leaning(transforms.RandomRotation):
+    """A broken specimen: the lowest twentieth of the numbers lands in half of its place."""
+
+    def params(self, u: torch.Tensor, epoch: int, sizes: torch.Tensor) -> torch.Tensor:
+        return super().params(torch.where(u < 0.05, u / 2, u), epoch, sizes)
+
+
+def test_the_tests_of_distributions_catch_one_that_leans() -> None:
+    angles, leaning = rows_of(transforms.RandomRotation(10), 20_000), rows_of(Leaning(10), 20_000)
+    assert_uniform(angles, -10, 10)
+    with pytest.raises(AssertionError, match="degrees"):
+        assert_uniform(leaning, -10, 10, bins=40)
+    with pytest.raises(AssertionError, match="degrees"):
+        assert_same_distribution(*(((values + 10) * 2).long().flatten() for values in (angles, leaning)))
 
 
 RANDOM = [transform for transform in EVERY if transform.uniforms]
