@@ -181,7 +181,7 @@ def grey(images: Tensor) -> Tensor:
         return images.float()
     if images.shape[1] != 3:
         raise DataError(f"only images of 1 or 3 channels can turn grey, not of {images.shape[1]}")
-    red, green, blue = images.split(1, 1)
+    red, green, blue = images[:, :1], images[:, 1:2], images[:, 2:]
     # torchvision's operations: where the sum is a whole number, the last bit decides what it is cut off to
     return red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)
 
@@ -196,7 +196,7 @@ def contrasted(images: Tensor, factors: Tensor) -> Tensor:
     shades = _shades(images)
     # Summed as integers, which any order of summation adds up to the same.
     total = shades.mul(2.0**30).long().sum((1, 2, 3), keepdim=True)
-    mean = total.double().mul(2.0**-30).div(shades[0].numel()).float()
+    mean = total.to(_exact(images)).mul(2.0**-30).div(shades[0].numel()).float()
     return _blend(images, mean, factors)
 
 
@@ -246,8 +246,13 @@ def _on(images: Tensor, factors: Tensor) -> Tensor:
 
 def _blend(images: Tensor, other: Tensor, factors: Tensor) -> Tensor:
     # Rounded once, like torchvision's fused addition: where a pixel is its own grey, the last bit decides its level.
-    rest = other.double() * _on(images, 1 - factors).double()
-    return _as_before((images * _on(images, factors)).double().add_(rest).float(), images)
+    exact = _exact(images)
+    rest = other.to(exact) * _on(images, 1 - factors).to(exact)
+    return _as_before((images * _on(images, factors)).to(exact).add_(rest).float(), images)
+
+
+def _exact(images: Tensor) -> torch.dtype:
+    return torch.float32 if images.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
 
 
 def _as_before(pixels: Tensor, images: Tensor) -> Tensor:

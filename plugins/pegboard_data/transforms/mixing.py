@@ -92,7 +92,7 @@ class CutMix(_Mixing):
         return torch.cat([start, end, left], 1)
 
     def apply(self, images: Tensor, rows: Tensor) -> Tensor:
-        top, left, bottom, right = rows[:, :4].to(images.device).view(-1, 4, 1, 1, 1).unbind(1)
+        top, left, bottom, right = rows[:, :4].long().to(images.device).view(-1, 4, 1, 1, 1).unbind(1)
         down = torch.arange(images.shape[2], device=images.device).view(-1, 1)
         across = torch.arange(images.shape[3], device=images.device)
         inside = (down >= top) & (down < bottom) & (across >= left) & (across < right)  # (B, 1, H, W)
@@ -101,7 +101,7 @@ class CutMix(_Mixing):
 
 def blend(values: Tensor, shares: Tensor) -> Tensor:
     """``shares`` (B, 1, ...) float64 of each of the ``values`` (B, ...), the rest of the one before it."""
-    own, other = (part.to(values.device, values.dtype) for part in (shares, 1 - shares))
+    own, other = (part.to(values.dtype).to(values.device) for part in (shares, 1 - shares))
     return values.roll(1, 0).mul_(other).add_(values.mul(own))
 
 
