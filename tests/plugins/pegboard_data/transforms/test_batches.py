@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pegboard import Transform
+from pegboard import Loader, Transform
 from pegboard.data.transform import Pipeline
 from pegboard_data import transforms
 from tests.images import assert_same_distribution, assert_uniform, make, rows_of
@@ -85,3 +85,22 @@ def test_every_transform_is_tested() -> None:
     named = {getattr(transforms, name) for name in transforms.__all__ if name[0].isupper()}
     elsewhere = {transforms.ToFloat, transforms.Normalize, transforms.MixUp, transforms.CutMix}
     assert {type(transform) for transform in EVERY} == named - elsewhere
+
+
+def test_both_engines_give_the_same_images() -> None:
+    steps = [transforms.Resize((14, 12)), transforms.RandomResizedCrop(10), transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)]
+    steps += [transforms.AlternatingFlip(), transforms.RandomRotation(20, "bilinear"), transforms.ToFloat()]
+    steps += [transforms.Normalize([0.5] * 3, [0.25] * 3), transforms.RandomErasing(value="random")]
+    images = make(23, 20, 17)
+    dataset = [(image, i) for i, image in enumerate(images)]
+
+    def epoch(number: int, mode: Any, batch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        loader = Loader(dataset, steps, batch_size, shuffle=True, mode=mode, seed=4)
+        batches = list(loader.batches(number))
+        return torch.cat([batch.inputs for batch in batches]), torch.cat([batch.targets for batch in batches])
+
+    for number in (0, 1):
+        inputs, targets = epoch(number, "memory", 5)
+        assert inputs.shape == (23, 3, 10, 10)
+        for found, expected in zip(epoch(number, "workers", 4), (inputs, targets), strict=True):
+            assert torch.equal(found, expected)
