@@ -79,3 +79,9 @@ def test_a_random_flip_repeats_where_the_alternating_one_does_not() -> None:
     flip = RandomHorizontalFlip()
     agree = (rows_of(flip, 2000, epoch=0) == rows_of(flip, 2000, epoch=1)).float().mean().item()
     assert 0.4 < agree < 0.6
+
+
+def test_an_alternating_flip_is_drawn_as_its_formula_says() -> None:
+    u = torch.tensor([[0.0], [0.49], [0.5], [0.99]], dtype=torch.float64)
+    for epoch, expected in ((0, [True, True, False, False]), (1, [False, False, True, True])):
+        assert AlternatingFlip().params(u, epoch, torch.ones(4, 2))[:, 0].tolist() == expected
