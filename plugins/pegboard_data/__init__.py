@@ -1,8 +1,15 @@
-"""Datasets and transforms: CIFAR-10, drawn shapes, what a CIFAR-10 recipe needs, and bridges to torchvision's."""
+"""Datasets and transforms: CIFAR-10, drawn shapes, transforms on whole batches, and bridges to torchvision's."""
 
-from pegboard import Boards, Bridge, hookimpl
+from pegboard import Boards, Bridge, Config, Problem, hookimpl
 from pegboard.registry import TRANSFORMS
-from pegboard_data import families
+from pegboard_data import families, rules
+
+# Transforms that take nothing from the run.
+PLAIN = (
+    "AlternatingFlip", "CenterCrop", "ColorJitter", "GaussianBlur", "Grayscale", "Pad", "RandomAffine", "RandomCrop",
+    "RandomErasing", "RandomGrayscale", "RandomHorizontalFlip", "RandomResizedCrop", "RandomRotation",
+    "RandomVerticalFlip", "Resize", "ToFloat",
+)  # fmt: skip
 
 
 @hookimpl
@@ -13,10 +20,12 @@ def pegboard_register(boards: Boards) -> None:
 
     boards.samplers.add_bridge(Bridge("torch", "torch", "samplers", families.torch_samplers, supplied=("data_source",)))
 
-    boards.transforms.add_lazy("RandomCrop", "pegboard_data.transforms:RandomCrop")
-    boards.transforms.add_lazy("RandomHorizontalFlip", "pegboard_data.transforms:RandomHorizontalFlip")
-    boards.transforms.add_lazy("ToFloat", "pegboard_data.transforms:ToFloat")
+    for name in PLAIN:
+        boards.transforms.add_lazy(name, f"pegboard_data.transforms:{name}")
+    boards.transforms.add_lazy("ToTensor", "pegboard_data.transforms:ToFloat")
     boards.transforms.add_lazy("Normalize", "pegboard_data.transforms:Normalize", supplied=("mean", "std"))
+    for name in ("MixUp", "CutMix"):
+        boards.transforms.add_lazy(name, f"pegboard_data.transforms:{name}", supplied=("num_classes",))
     boards.transforms.add_bridge(
         Bridge(
             "torchvision",
@@ -26,3 +35,8 @@ def pegboard_register(boards: Boards) -> None:
             parts={"transforms": TRANSFORMS},
         )
     )
+
+
+@hookimpl
+def pegboard_check(config: Config) -> list[Problem]:
+    return list(rules.problems(config))

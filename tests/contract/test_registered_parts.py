@@ -26,9 +26,16 @@ from tests import runs
 LEAST: dict[tuple[str, str], dict[str, Any]] = {
     ("datasets", "CIFAR10"): {"root": "none", "split": "test", "on_missing": "stand-in", "download": False},
     ("datasets", "DrawnShapes"): {"count": 2},  # to be quick; it needs none
+    ("transforms", "CenterCrop"): {"size": 4},
+    ("transforms", "GaussianBlur"): {"kernel_size": 3},
+    ("transforms", "Pad"): {"padding": 2},
+    ("transforms", "RandomAffine"): {"degrees": 20},
     ("transforms", "RandomCrop"): {"size": 4},
     ("hooks", "EarlyStop"): {"metric": "val/loss", "better": "lower"},
     ("hooks", "BestCheckpoint"): {"metric": "val/loss", "better": "lower"},
+    ("transforms", "RandomResizedCrop"): {"size": 4},
+    ("transforms", "RandomRotation"): {"degrees": 20},
+    ("transforms", "Resize"): {"size": 4},
 }
 # What the run supplies.
 SUPPLY: dict[str, Any] = {

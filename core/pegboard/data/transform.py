@@ -26,6 +26,7 @@ class Transform:
     uniforms: int = 0  #: numbers in [0, 1) that each sample gets; 0 means deterministic
     #: True draws the numbers by place in the epoch instead of by sample; it, and all that follow it, get whole batches
     mixes_samples: bool = False
+    per_epoch: bool = True  #: False draws a sample the same numbers in every epoch
 
     def params(self, u: Tensor, epoch: int, sizes: Tensor) -> Tensor:
         """What ``apply`` needs of each sample, (B, ...), from ``u`` (B, k) float64 and ``sizes`` (B, 2) as (H, W)."""
@@ -95,7 +96,8 @@ class Pipeline:
             if not isinstance(transform, Transform):
                 images = self._one_by_one(transform, images, index, epoch, place)
                 continue
-            draws = uniforms(self.seed, epoch, place, places if transform.mixes_samples else index, transform.uniforms)
+            drawn_in, drawn_for = epoch if transform.per_epoch else 0, places if transform.mixes_samples else index
+            draws = uniforms(self.seed, drawn_in, place, drawn_for, transform.uniforms)
             sizes = torch.tensor(images.shape[-2:]).expand(len(images), 2)
             rows = transform.params(torch.from_numpy(draws), epoch, sizes) if transform.uniforms else sizes[:, :0]
             images = transform.apply(images, rows)

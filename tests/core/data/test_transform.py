@@ -77,6 +77,16 @@ def test_a_transform_that_mixes_samples_gets_numbers_by_place_in_the_epoch() -> 
     assert notes.u[0].numpy().tolist() == uniforms(5, 2, 0, PLACES, 2).tolist()
 
 
+def test_a_transform_may_ask_for_the_same_numbers_in_every_epoch() -> None:
+    notes = Notes()
+    notes.per_epoch = False
+    run([Still(), notes], epoch=2)
+    run([Still(), notes], epoch=3)
+    assert torch.equal(notes.u[0], notes.u[1])
+    assert notes.u[0].numpy().tolist() == uniforms(5, 0, 1, INDEX, 2).tolist()
+    assert notes.epochs == [2, 3]  # it knows which one it is
+
+
 def test_targets_may_change_too() -> None:
     class Shifts(Notes):
         def apply_targets(self, targets: Any, rows: Tensor) -> Any:
