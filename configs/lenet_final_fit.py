@@ -1,7 +1,7 @@
 """LeNet fitted on all of CIFAR-10, for use: the training, validation and test images together.
 
-It trained on the test images, so there is none left to tell how good it is: no validation, and no test score. Choose the
-recipe with lenet_cifar.py first; this one changes nothing but the data.
+It trained on the test images, so there is none left to tell how good it is: no validation, and no test score. Choose
+the recipe with lenet_cifar.py first; this one changes nothing but the data.
 """
 
 _base_ = ["lenet_cifar.py"]

@@ -1,7 +1,8 @@
 """LeNet on images that index files list: train.txt, valid.txt and test.txt, with classes.txt beside them.
 
 `pegboard split` cuts a folder of class folders into such files, `pegboard index` lists train/ and test/ folders that
-exist: `--cfg-options index_root=DIR` names the folder that they wrote. The images must be of one size, 32 x 32 or more.
+exist: `--cfg-options index_root=DIR` names the folder that they wrote. Images of another size than 32 x 32 need a
+dict(type="Resize", size=[32, 32]) at the head of each list of transforms.
 """
 
 _base_ = ["lenet_cifar.py"]

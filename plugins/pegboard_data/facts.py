@@ -62,7 +62,8 @@ class Around:
 
 def check_is_dataset(dataset: Any, what: str) -> None:
     """Raise a DataError unless it has a length and samples."""
-    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+    is_one = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+    if not is_one or isinstance(dataset, str | dict):
         raise DataError(f"{what}: {type(dataset).__name__} is no dataset; expected __len__ and __getitem__")
     if not len(dataset):
         raise DataError(f"{what}: the dataset inside, {type(dataset).__name__}, is empty")

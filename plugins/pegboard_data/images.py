@@ -54,7 +54,7 @@ def opened(path: str | Path, what: str = "") -> Iterator[Image.Image]:
         reason = "no image format that Pillow knows" if Path(path).stat().st_size else "the file is empty"
         raise DataError(f"{path}: cannot be read as an image{in_brackets(what)}: {reason}") from error
     except Exception as error:  # a damaged file can raise anything
-        reason = str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DataError(f"{path}: cannot be read as an image{in_brackets(what)}: {reason}") from error
 
 
