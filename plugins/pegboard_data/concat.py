@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pegboard.errors import DataError, did_you_mean
-from pegboard_data.facts import Around, check_is_dataset, classes_of, targets_of
+from pegboard_data.facts import Around, check_is_dataset, classes_of, label_of, targets_of
 
 
 class Concat(Around):
@@ -37,9 +37,7 @@ class Concat(Around):
             said = [getattr(dataset, fact, None) for dataset in datasets]
             if said[0] is not None and all(np.array_equal(said[0], other) for other in said if other is not None):
                 setattr(self, fact, said[0])
-        labels = [str(dataset.label) for dataset in datasets if hasattr(dataset, "label")]
-        if labels:
-            self.label = " + ".join(dict.fromkeys(labels))
+        self.label = " + ".join(dict.fromkeys(map(label_of, datasets)))
         if any(hasattr(dataset, "stand_in") for dataset in datasets):
             self.stand_in = any(getattr(dataset, "stand_in", False) for dataset in datasets)
 

@@ -10,7 +10,7 @@ from pegboard.errors import DataError
 
 logger = logging.getLogger("pegboard")
 
-PASSED_ON = ("mean", "std", "label", "stand_in")  # what a dataset around another says where the inner one does
+PASSED_ON = ("mean", "std", "stand_in")  # what a dataset around another says where the inner one does
 
 
 class NoClassesError(DataError):
@@ -25,7 +25,8 @@ class Around:
             each of its samples, once, when first asked.
         classes: the names of the classes; their numbers where an inner dataset has none.
         num_classes: how many there are.
-        mean, std, label, stand_in: the inner dataset's, where it has them.
+        mean, std, stand_in: the inner dataset's, where it has them.
+        label: the inner dataset's, or the name of its class, which a run would show in its place.
     """
 
     mean: Any
@@ -58,6 +59,11 @@ class Around:
     @property
     def num_classes(self) -> int:
         return len(self.classes)
+
+
+def label_of(dataset: Any) -> str:
+    """What a run calls the data: a subset is still the data that it is a subset of."""
+    return str(getattr(dataset, "label", type(dataset).__name__))
 
 
 def check_is_dataset(dataset: Any, what: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pegboard_data.facts import PASSED_ON, Around, check_is_dataset, classes_of, targets_of
+from pegboard_data.facts import PASSED_ON, Around, check_is_dataset, classes_of, label_of, targets_of
 
 
 class View(Around):
@@ -23,6 +23,7 @@ class View(Around):
         check_is_dataset(dataset, type(self).__name__)
         self.dataset = dataset
         self.indices = np.asarray(indices, dtype=np.int64)
+        self.label = label_of(dataset)
         for fact in PASSED_ON:
             if hasattr(dataset, fact):
                 setattr(self, fact, getattr(dataset, fact))
