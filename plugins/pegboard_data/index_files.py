@@ -37,6 +37,9 @@ CLASSES_FILE = "classes.txt"
 _BYTE_ORDER_MARK = "\ufeff"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _LINE = re.compile(rf"({_QUOTED}|[^\"].*?)[ \t]+({_QUOTED}|[^ \t]+)", re.DOTALL)
+_PLAIN = re.compile(
+    r'([^"](?:.*[^ \t])?)[ \t]+([^ \t]*[^ \t"])', re.DOTALL
+)  # without quotes: what nearly all lines are
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _NEEDS_QUOTES = re.compile(rf'^["#{_BYTE_ORDER_MARK}]|^[ \t]|[ \t]$|[\x00-\x1f\x7f]')
 _EXPECTED = "expected a path and a label with a blank between them, e.g. 'cat/1.png 3'"
@@ -67,15 +70,18 @@ def read_index(path: str | Path) -> Index:
     beside = path.with_name(CLASSES_FILE)
     labels = _Labels(read_classes(beside), str(beside)) if beside.is_file() else _Labels(None, "")
     paths, targets = Paths(), array("i")
+    known: dict[str, int] = {}  # labels and their numbers
     for number, line in _lines(path):
-        match = _LINE.fullmatch(line)
+        match = _PLAIN.fullmatch(line) or _LINE.fullmatch(line)
         if match is None or "\r" in line:
             raise DataError(f"{path}:{number}: {_shown(line)}: {_why_no_sample(line)}; {_EXPECTED}")
         try:
             paths.append(_unquoted(match[1]))
-            targets.append(labels.number(match[2]))
+            if match[2] not in known:
+                known[match[2]] = labels.number(match[2])
         except ValueError as error:
             raise DataError(f"{path}:{number}: {error}") from None
+        targets.append(known[match[2]])
     if not paths:
         raise DataError(f"{path}: no sample in it; expected lines of a path and a label, e.g. 'cat/1.png 3'")
     return Index(paths, *labels.sorted(np.frombuffer(targets, dtype=np.int32)))

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pegboard.cli.common import add_overrides
 from pegboard.errors import DataError, PegboardError
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ HELP = "mean and standard deviation of the training images, as the line to paste
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from pegboard.cli.common import add_overrides
+
     parser.add_argument(
         "source",
         metavar="SOURCE_OR_CONFIG",

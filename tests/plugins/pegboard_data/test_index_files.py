@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pegboard import DataError
@@ -29,6 +29,7 @@ def index_of(tmp_path, content, classes=None, name="train.txt"):
     return read_index(tmp_path / name)
 
 
+@settings(deadline=None)
 @given(samples=st.lists(st.tuples(odd, st.integers(0, 4)), min_size=1, max_size=8))
 def test_odd_paths_survive_a_round_trip(tmp_path_factory, samples):
     file = tmp_path_factory.getbasetemp() / "odd.txt"
@@ -37,6 +38,7 @@ def test_odd_paths_survive_a_round_trip(tmp_path_factory, samples):
     assert list(zip(index.paths, index.targets.tolist(), strict=True)) == samples
 
 
+@settings(deadline=None)
 @given(classes=st.lists(odd, min_size=1, max_size=8, unique=True))
 def test_odd_classes_survive_a_round_trip(tmp_path_factory, classes):
     file = tmp_path_factory.getbasetemp() / "odd_classes.txt"

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pegboard import DATASETS, DataError
@@ -102,6 +102,7 @@ def test_what_is_no_dataset_is_refused(wrap, inner):
 # -- Subset ---------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(count=st.integers(1, 60), fraction=st.floats(0.01, 1), seed=st.integers(0, 2**32))
 def test_a_fraction_is_drawn_by_the_seed(count, fraction, seed):
     inner = Told([0] * count)
@@ -146,6 +147,7 @@ def test_a_repetition_that_cannot_be_is_refused(times):
 # -- ClassBalanced --------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(counts=st.lists(st.integers(1, 20), min_size=1, max_size=5), seed=st.integers(0, 2**32), mix=st.randoms())
 def test_every_class_becomes_equally_frequent(counts, seed, mix):
     targets = [number for number, count in enumerate(counts) for _ in range(count)]
