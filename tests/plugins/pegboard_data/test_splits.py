@@ -44,7 +44,7 @@ def test_a_holdout_is_disjoint_exhaustive_and_stratified(counts, ratio, seed, mi
     assert list(parts) == ["train", "valid", "test"][: len(ratio)]
     assert_disjoint_and_exhaustive(parts, sum(counts))
     for share, part in zip(ratio, parts.values(), strict=True):
-        assert abs(len(part) - share * sum(counts)) <= 1
+        assert abs(len(part) - share * sum(counts)) < 1.01  # valid and test are rounded, train is the rest
         if stratify:
             for number, count in enumerate(np.bincount(samples.targets[part], minlength=len(counts))):
                 assert abs(count - share * counts[number]) < 2.5  # two cuts, each rounded up or down
@@ -221,7 +221,7 @@ def assert_no_group_is_in_two_parts(samples, parts):
     assert sum(map(len, groups)) == len(set.union(*groups)) == samples.units()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=50)
 @given(samples=grouped(), ratio=st.sampled_from(RATIOS), folds=st.integers(2, 3), seed=st.integers(0, 99))
 def test_a_group_is_never_split(samples, ratio, folds, seed):
     try:
