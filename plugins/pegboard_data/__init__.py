@@ -1,8 +1,11 @@
-"""Datasets and transforms: CIFAR-10, drawn shapes, transforms on whole batches, and bridges to torchvision's."""
+"""Datasets, transforms on whole batches, and the commands that split, list, verify and measure image data."""
+
+from typing import Any
 
 from pegboard import Boards, Bridge, Config, Problem, hookimpl
-from pegboard.registry import TRANSFORMS
+from pegboard.registry import DATASETS, TRANSFORMS
 from pegboard_data import families, rules
+from pegboard_data.commands import index, split, stats, verify
 
 # Transforms that take nothing from the run.
 PLAIN = (
@@ -16,6 +19,13 @@ PLAIN = (
 def pegboard_register(boards: Boards) -> None:
     boards.datasets.add_lazy("CIFAR10", "pegboard_data.cifar10:CIFAR10")
     boards.datasets.add_lazy("DrawnShapes", "pegboard_data.drawn_shapes:DrawnShapes")
+    boards.datasets.add_lazy("ImageFolder", "pegboard_data.image_folder:ImageFolder")
+    boards.datasets.add_lazy("IndexFile", "pegboard_data.index_dataset:IndexFile")
+    inner = {"dataset": DATASETS}
+    boards.datasets.add_lazy("ClassBalanced", "pegboard_data.class_balanced:ClassBalanced", parts=inner)
+    boards.datasets.add_lazy("Concat", "pegboard_data.concat:Concat", parts={"datasets": DATASETS})
+    boards.datasets.add_lazy("Repeat", "pegboard_data.repeat:Repeat", parts=inner)
+    boards.datasets.add_lazy("Subset", "pegboard_data.subset:Subset", parts=inner)
     boards.datasets.add_bridge(Bridge("torchvision", "torchvision", "datasets", families.torchvision_datasets))
 
     boards.samplers.add_bridge(Bridge("torch", "torch", "samplers", families.torch_samplers, supplied=("data_source",)))
@@ -40,3 +50,9 @@ def pegboard_register(boards: Boards) -> None:
 @hookimpl
 def pegboard_check(config: Config) -> list[Problem]:
     return list(rules.problems(config))
+
+
+@hookimpl
+def pegboard_commands() -> dict[str, Any]:
+    commands = {"split": split, "index": index, "verify": verify, "stats": stats}
+    return {name: (module.HELP, module.add_arguments, module.run) for name, module in commands.items()}

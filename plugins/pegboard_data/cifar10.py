@@ -20,6 +20,8 @@ from torch import Tensor
 from pegboard.errors import DataError, did_you_mean
 from pegboard_data.download import fetch
 from pegboard_data.drawn_shapes import DrawnShapes, Split, check_choice
+from pegboard_data.folders import class_names, visible
+from pegboard_data.images import SUFFIXES, kinds, read_image
 
 logger = logging.getLogger("pegboard")
 
@@ -27,7 +29,6 @@ URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 MD5 = "c58f30108f718f92721af3b95e74349a"
 BATCHES = "cifar-10-batches-py"  # the folder inside the official archive
 BATCH_FILES = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]}
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 STAND_IN_IMAGES: dict[Split, int] = {"train": 18000, "val": 2000, "test": 2000}
 
 _failed_downloads: dict[str, str] = {}  # URL to reason, so that train and val wait for a dead network once, not twice
@@ -132,7 +133,7 @@ class CIFAR10:
             DataError: an image file cannot be read; names the file and the index.
         """
         target, image = self.targets[index], self._images[index]
-        return (image if isinstance(image, Tensor) else _read_image(image, f"{self._split} image {index}")), target
+        return (image if isinstance(image, Tensor) else read_image(image, f"{self._split} image {index}")), target
 
     def _stand_in(self, split: Split) -> _Samples:
         """Drawn shapes instead, with all that describes them."""
@@ -217,28 +218,18 @@ def _read_folders(root: Path, part: str) -> _Samples | None:
     if not (root / "train").is_dir() and not (root / "test").is_dir():
         return None
     folder = root / part
-    classes = _class_names(root / "train")
+    classes = class_names(root / "train")
     if part == "test":
-        _check_same_classes(folder, _class_names(folder), classes)
+        _check_same_classes(folder, class_names(folder), classes)
     images: list[Path] = []
     targets: list[int] = []
     for number, name in enumerate(classes):
-        files = sorted(path for path in _visible(folder / name) if path.suffix.lower() in SUFFIXES)
+        files = sorted(path for path in visible(folder / name) if path.suffix.lower() in SUFFIXES)
         if not files:
-            raise DataError(f"{folder / name}: no image in this class folder; expected files {_kinds()}")
+            raise DataError(f"{folder / name}: no image in this class folder; expected files {kinds()}")
         images += files
         targets += [number] * len(files)
     return _Samples(images, targets, classes)
-
-
-def _class_names(folder: Path) -> list[str]:
-    """The sorted names of the sub-folders."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected one folder a class in it, {folder}/<class>/*")
-    names = sorted(path.name for path in _visible(folder) if path.is_dir())
-    if not names:
-        raise DataError(f"{folder}: no class folders in it; expected {folder}/<class>/*")
-    return names
 
 
 def _check_same_classes(folder: Path, found: list[str], expected: list[str]) -> None:
@@ -248,24 +239,6 @@ def _check_same_classes(folder: Path, found: list[str], expected: list[str]) -> 
         differences = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"adds {', '.join(extra)}"] * bool(extra)
         hint = did_you_mean(extra[0], missing) if extra else ""
         raise DataError(f"{folder}: {' and '.join(differences)}; expected the class folders of train{hint}")
-
-
-def _visible(folder: Path) -> Iterator[Path]:
-    """What stands in a folder, without the dot files that editors and other systems leave behind."""
-    return (path for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def _kinds() -> str:
-    return ", ".join(f"*{suffix}" for suffix in sorted(SUFFIXES))
-
-
-def _read_image(path: Path, what: str) -> Image.Image:
-    """Decode a file to RGB."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow raises any of these
-        raise DataError(f"{path}: cannot be read as an image ({what}): {error}") from error
 
 
 # --- the official batches ---

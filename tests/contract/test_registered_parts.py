@@ -21,11 +21,18 @@ from pegboard.config.keys import DEFAULT_HOOKS
 from pegboard.data.transform import Pipeline
 from pegboard.registry import BOARDS, Entry
 from tests import runs
+from tests.conftest import REPOSITORY
 
 # The fewest arguments from which a part can be built, beside those that the run supplies.
 LEAST: dict[tuple[str, str], dict[str, Any]] = {
     ("datasets", "CIFAR10"): {"root": "none", "split": "test", "on_missing": "stand-in", "download": False},
+    ("datasets", "ClassBalanced"): {"dataset": {"type": "DrawnShapes", "count": 11}},
+    ("datasets", "Concat"): {"datasets": [{"type": "DrawnShapes", "count": 2}, {"type": "DrawnShapes", "count": 3}]},
     ("datasets", "DrawnShapes"): {"count": 2},  # to be quick; it needs none
+    ("datasets", "ImageFolder"): {"root": str(REPOSITORY / "tests" / "small_images")},
+    ("datasets", "IndexFile"): {"path": str(REPOSITORY / "tests" / "small_images" / "train.txt")},
+    ("datasets", "Repeat"): {"dataset": {"type": "DrawnShapes", "count": 2}, "times": 2},
+    ("datasets", "Subset"): {"dataset": {"type": "DrawnShapes", "count": 2}, "fraction": 0.5},
     ("transforms", "CenterCrop"): {"size": 4},
     ("transforms", "GaussianBlur"): {"kernel_size": 3},
     ("transforms", "Pad"): {"padding": 2},
@@ -201,7 +208,8 @@ def test_a_part_is_built_from_its_fewest_arguments(
         image, target = built[len(built) - 1]
         assert isinstance(image, Tensor) or hasattr(image, "convert")
         assert 0 <= target < len(built.classes) == built.num_classes
-        assert len(built.mean) == len(built.std) == 3
+        assert len(built.targets) == len(built) and built.targets[len(built) - 1] == target
+        assert hasattr(built, "mean") == hasattr(built, "std")  # files have none; `pegboard stats` finds them
     elif board == "models":
         assert isinstance(built, torch.nn.Module)
     elif board == "metrics":

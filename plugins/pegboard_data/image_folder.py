@@ -1,0 +1,58 @@
+"""The images in class folders."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pegboard.errors import DataError
+from pegboard_data.folders import check_is_one_part, class_names, image_files
+from pegboard_data.images import kinds, read_image
+from pegboard_data.paths import Paths
+
+
+class ImageFolder:
+    """Images in one folder a class: ``root/<class>/**/*``, at any depth below the class.
+
+    Classes are numbered in the sorted order of their names, and the images of a class follow in the sorted order of
+    their paths. An image is what has the extension of one; dot files and other files are left out.
+
+    Args:
+        root: the folder that holds the class folders.
+
+    Attributes:
+        targets: the class of each sample, (N,) int32.
+        classes: the names of the classes, which are those of the folders.
+        num_classes: how many there are.
+
+    Raises:
+        DataError: there are no class folders, or one has no image in it; or the folders are ``train`` and ``test``.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = Path(root).expanduser()
+        self.classes = class_names(self._root)
+        check_is_one_part(self._root, self.classes, "ImageFolder")
+        self.num_classes = len(self.classes)
+        self._paths = Paths()
+        counts = []
+        for name in self.classes:
+            files = image_files(self._root / name)
+            if not files:
+                raise DataError(f"{self._root / name}: no image in this class folder; expected files {kinds()}")
+            for file in files:
+                self._paths.append(f"{name}/{file}")
+            counts.append(len(files))
+        self.targets: NDArray[np.int32] = np.repeat(np.arange(self.num_classes, dtype=np.int32), counts)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        """A PIL RGB image and its class.
+
+        Raises:
+            DataError: the file cannot be read; names the file and the index.
+        """
+        return read_image(self._root / self._paths[index], f"image {index}"), int(self.targets[index])
