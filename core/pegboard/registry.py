@@ -258,6 +258,9 @@ class Registry:
             signature.bind(**kwargs)
         except TypeError as error:
             message = str(error)
+            unsaid = [argument for argument in _needed(signature) if argument not in kwargs]
+            if unsaid and unsaid[0] in entry.supplied:
+                message = f"needs {unsaid[0]!r}, which the data does not tell; give it in the config"
             for unknown in kwargs.keys() - signature.parameters.keys():
                 message += did_you_mean(unknown, signature.parameters)
             raise ConfigError([Problem(f"{entry.name}: {message}", where)]) from None
@@ -266,6 +269,12 @@ class Registry:
         except Exception as error:
             error.add_note(f"while building {where or self.kind}: {entry.plugin}:{entry.name}")
             raise
+
+
+def _needed(signature: inspect.Signature) -> list[str]:
+    """Arguments without a default."""
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p.name for p in signature.parameters.values() if p.default is p.empty and p.kind in plain]
 
 
 def _bridged(bridge: Bridge, name: str) -> Entry:

@@ -274,3 +274,8 @@ def test_a_registry_of_ones_own_works_alike() -> None:
     greetings: Registry = Registry("greetings", "a greeting")
     say: Callable[[str], str] = greetings.register(name="hello")(lambda name: f"hello {name}")
     assert say("you") == greetings.build(dict(type="hello", name="you")) == "hello you"
+
+
+def test_what_the_run_would_supply_but_cannot_is_said(boards: None) -> None:
+    with pytest.raises(ConfigError, match="Normalize: needs .mean., which the data does not tell; give it"):
+        TRANSFORMS.build({"type": "Normalize"}, "train.transforms.0", {"num_classes": 3})

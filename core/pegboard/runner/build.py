@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -17,7 +16,6 @@ from pegboard.config.load import Config
 from pegboard.data.loader import Loader
 from pegboard.errors import ConfigError, PegboardError, Problem
 from pegboard.hooks.hook import Hook
-from pegboard.plugins import load_plugin
 from pegboard.registry import DATASETS, HOOKS, LOSSES, METRICS, MODELS, OPTIMIZERS, SAMPLERS, SCHEDULERS, TRANSFORMS
 from pegboard.runner.groups import parameter_groups
 from pegboard.runner.schedule import Schedule
@@ -214,13 +212,6 @@ def placed(config: Config) -> Iterator[None]:
         raise ConfigError(
             [p if p.place or not p.path else config.problem(p.path, p.message) for p in error.problems]
         ) from error
-
-
-def import_plugins(config: Config) -> None:
-    """Bring in the files and modules that the config's ``plugins`` names."""
-    folder = config.path.parent if config.path else Path()
-    for name in config.values.get("plugins") or ():
-        load_plugin(name, folder)
 
 
 def choose_device(wanted: str) -> torch.device:
