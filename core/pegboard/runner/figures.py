@@ -40,7 +40,7 @@ class Figures:
 
     def add(self, computed: Computed, batch: Batch) -> None:
         """One batch: its mean losses count by its number of samples."""
-        loss, outputs, parts = computed
+        loss, outputs, parts, _ = computed
         size = batch.index.shape[0]
         if loss is not None:
             self._waiting.setdefault("loss", []).append(loss)

@@ -192,6 +192,8 @@ class Runner:
             self.call("before_train_iter", batch=batch)
             computed = self.train_step(batch)  # stays on the device: no synchronisation here
             self.figures.add(computed, batch)
+            for name, value in computed.logged.items():
+                self.log(name, value)
             self.iteration, self.position = self.iteration + 1, self.position + 1
             for schedule in self.schedules:
                 schedule.after("iter")

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from textwrap import shorten
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +15,9 @@ from pegboard.errors import PegboardError
 logger = logging.getLogger("pegboard")
 
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 class Computed(NamedTuple):
     """What a step gives.
 
@@ -21,11 +25,13 @@ class Computed(NamedTuple):
         loss: a scalar; None where there is no criterion.
         outputs: the model's.
         parts: the summands of a loss that has several, by name, as they were added.
+        logged: further numbers for the next record, by name.
     """
 
     loss: Tensor | None
     outputs: Any
-    parts: Mapping[str, Tensor]
+    parts: Mapping[str, Tensor] = NOTHING
+    logged: Mapping[str, float | Tensor] = NOTHING
 
 
 class WeightedLosses(nn.Module):
@@ -49,7 +55,8 @@ class Step(nn.Module):
     """Model and loss as one module, so that what compiles or distributes it wraps all of it.
 
     A criterion gives a scalar, or a dict of scalars by name, which are added. A model that defines
-    ``training_step(batch, criterion) -> (loss, outputs)`` takes over while it trains.
+    ``training_step(batch, criterion) -> (loss, outputs)`` takes over while it trains; a third thing that it returns is
+    a dict of numbers for the next record, as ``run.log`` takes them from a hook.
     """
 
     def __init__(
@@ -80,16 +87,17 @@ class Step(nn.Module):
         """The same, in the number format that holds here."""
         model, criterion = self._parts
         if self.training and self.training_step is not None:
-            loss, outputs = self.training_step(batch, criterion)
+            loss, outputs, *more = self.training_step(batch, criterion)
+            logged = more[0] if more else NOTHING
         else:
-            inputs = batch.inputs
+            inputs, logged = batch.inputs, NOTHING
             if self.channels_last:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             outputs = model(inputs)
             loss = None if criterion is None else criterion(outputs, batch.targets)
         if isinstance(loss, Mapping):
-            return Computed(torch.stack(list(loss.values())).sum(), outputs, loss)
-        return Computed(loss, outputs, {})
+            return Computed(torch.stack(list(loss.values())).sum(), outputs, loss, logged)
+        return Computed(loss, outputs, NOTHING, logged)
 
     def stops_compiling(self, error: Exception) -> bool:
         """Go on without compiling if that is what failed; False if the error has another cause."""
@@ -121,9 +129,10 @@ def gradients(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradScal
 
 
 def _whole(step: Step, batch: Batch, scaler: "torch.amp.GradScaler | None") -> Computed:
-    loss, outputs, parts = step(batch)
+    loss, outputs, parts, logged = step(batch)
     _backward(loss, scaler)
-    return Computed(loss.detach(), _detached(outputs), {name: part.detach() for name, part in parts.items()})
+    apart = {name: part.detach() for name, part in parts.items()} if parts else parts
+    return Computed(loss.detach(), _detached(outputs), apart, logged)
 
 
 def _in_pieces(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradScaler | None") -> Computed:
@@ -134,7 +143,7 @@ def _in_pieces(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradSca
         piece = Batch(batch.inputs[chosen], batch.targets[chosen], batch.index[chosen])
         if not len(piece.inputs):
             continue
-        loss, outputs, parts = step(piece)
+        loss, outputs, parts, logged = step(piece)
         share = len(piece.inputs) / size
         loss = loss * share
         _backward(loss, scaler)
@@ -143,7 +152,7 @@ def _in_pieces(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradSca
         kept.append(_detached(outputs))
     if not total:
         raise PegboardError("a batch without samples cannot be trained on")
-    return Computed(total.pop(""), torch.cat(kept) if isinstance(kept[0], Tensor) else kept, total)
+    return Computed(total.pop(""), torch.cat(kept) if isinstance(kept[0], Tensor) else kept, total, logged)
 
 
 def _backward(loss: Tensor, scaler: "torch.amp.GradScaler | None") -> None:

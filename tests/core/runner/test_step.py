@@ -95,3 +95,19 @@ def test_another_error_in_a_compiled_model_is_not_hidden() -> None:
     step.compile(backend="eager")
     assert not step.stops_compiling(ValueError("mine"))
     assert step._compiled_call_impl is not None
+
+
+class Talkative(runs.Tiny):
+    """A model whose training step has something to say."""
+
+    def training_step(self, batch: Batch, criterion: Any) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        outputs = self(batch.inputs)
+        return criterion(outputs, batch.targets), outputs, {"spread": outputs.std()}
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_what_a_training_step_logs_is_in_the_records(tmp_path: Path, boards: None, accumulate: int) -> None:
+    part = runs.hang("models", "Talkative", Talkative(4))
+    runs.train(tmp_path, model=part, accumulate=accumulate)
+    spreads = [record["spread"] for record in runs.records(tmp_path) if "spread" in record]
+    assert len(spreads) == 6 and all(value > 0 for value in spreads)
