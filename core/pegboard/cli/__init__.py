@@ -14,6 +14,7 @@ COMMANDS = {
     "test": "evaluate a run, a checkpoint or a weights file",
     "check": "find everything wrong with a config, without running it",
     "print": "print a config as it is after bases and overrides",
+    "lr": "show the learning rates that a run would have",
     "plugins": "list plugins, and the parts that they register",
 }
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -77,14 +78,21 @@ class Loader:
         alone, self.together = Pipeline(transforms, seed).split_at_mixing()
         self.bad = BadSamples(on_bad_sample, max_bad, len(dataset), what)
         self.samples = Samples(dataset, target_transform, self.bad)
-        self.mode, why = choose(self.samples, mode, workers, collate is not None)
-        logger.info("%s: %d samples, %s engine (%s)", what, len(dataset), self.mode, why)
-        self.engine: Engine
+        self.mode, self.why = choose(self.samples, mode, workers, collate is not None)
+        self.what, self.alone, self.workers, self.cache, self.collate = what, alone, workers, cache, collate
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What makes the batches; decodes the images when first asked for, if they are kept in memory.
+
+        Raises:
+            DataError: they cannot be read, or differ in size.
+        """
+        logger.info("%s: %d samples, %s engine (%s)", self.what, len(self.dataset), self.mode, self.why)
         if self.mode == "memory":
-            self.engine = InMemory(self.samples, alone, self.device)
-        else:
-            source = Decoded(self.samples) if cache == "memory" else self.samples
-            self.engine = Workers(source, alone, self.device, workers, collate)
+            return InMemory(self.samples, self.alone, self.device)
+        source = Decoded(self.samples) if self.cache == "memory" else self.samples
+        return Workers(source, self.alone, self.device, self.workers, self.collate)
 
     @property
     def count(self) -> int:

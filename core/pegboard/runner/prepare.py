@@ -34,16 +34,23 @@ def training(run: "Runner") -> None:
         raise PegboardError(f"{folder} holds a run already; --resume goes on with it, another --work-dir starts anew")
     if run.resume is not None:
         refuse_other_layout(run.resume)
+    rehearsal(run)
+    for loader in filter(None, (run.train_loader, run.val_loader)):
+        _ = loader.engine  # decodes what is kept in memory
+    if run.resume is not None:
+        restore(run, dict(run.resume))
+        logger.info("resumed at iteration %d of %d", run.iteration, run.total_iterations)
+    record.make_folder(run)
+
+
+def rehearsal(run: "Runner") -> None:
+    """Build every part, but read no images and write nothing: enough to look at a run that is not to take place."""
     with placed(run.config):
         _surroundings(run)
         _data(run)
         _lengths(run)
         _parts(run)
         run.enter_phase(run.resume["phase"] if run.resume else 0)
-    if run.resume is not None:
-        restore(run, dict(run.resume))
-        logger.info("resumed at iteration %d of %d", run.iteration, run.total_iterations)
-    record.make_folder(run)
 
 
 def testing(run: "Runner", split: Split, state: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ def test_no_command_shows_the_help_and_is_a_mistake(pegboard_cli: Command) -> No
 
 def test_a_misspelt_command_is_answered_with_the_nearest(pegboard_cli: Command) -> None:
     refuses(pegboard_cli("chek", "x.py"), "there is no command 'chek'; did you mean 'check'?")
-    refuses(pegboard_cli("zzz"), "there is no command 'zzz'; there are train, test, check, print, plugins")
+    refuses(pegboard_cli("zzz"), "there is no command 'zzz'; there are train, test, check, print, lr, plugins")
 
 
 def test_the_version(pegboard_cli: Command) -> None:

@@ -141,6 +141,7 @@ def test_what_can_be_named_by_address_is_checked_and_found(tmp_path: Path, board
 def test_cache_decodes_every_image_once(workers: int) -> None:
     dataset = Dots()
     loader = Loader(dataset, batch_size=5, mode="workers", workers=workers, cache="memory")
+    _ = loader.engine
     seen = sorted(dataset.seen)
     for epoch in range(2):
         for batch in loader.batches(epoch):
