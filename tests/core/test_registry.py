@@ -115,7 +115,7 @@ def test_a_lazy_entry_whose_module_decorates_the_class_is_one_part(tmp_path: Any
 
 
 def test_a_registered_part_wins_over_the_bridge_and_the_prefix_reaches_the_other() -> None:
-    assert TRANSFORMS.find("RandomCrop").address == "pegboard_data.transforms:RandomCrop"
+    assert TRANSFORMS.find("RandomCrop").package == "pegboard_data"
     assert TRANSFORMS.find("torchvision:RandomCrop").address == "torchvision.transforms.v2:RandomCrop"
 
 
