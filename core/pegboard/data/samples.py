@@ -53,15 +53,16 @@ class Samples:
 
     def read(self, index: int) -> tuple[Tensor, Any]:
         """The sample itself."""
+        name = type(self.dataset).__name__
         try:
             sample = self.dataset[index]
-        except (OSError, SyntaxError) as error:  # what Pillow raises for a damaged file
-            name, path = type(self.dataset).__name__, path_of(self.dataset, index)
-            raise DataError(f"sample {index} of {name}{path} cannot be read: {error}") from error
-        if not isinstance(sample, tuple | list) or len(sample) != 2:
-            found, name = type(sample).__name__, type(self.dataset).__name__
-            raise DataError(f"sample {index} of {name} is no (image, target) pair but {found}")
-        return as_tensor(sample[0], index), self.relabel(sample[1], index)
+            if not isinstance(sample, tuple | list) or len(sample) != 2:
+                raise DataError(f"sample {index} of {name} is no (image, target) pair but {type(sample).__name__}")
+            image = as_tensor(sample[0], index)
+        except (OSError, SyntaxError) as error:  # what Pillow raises for a damaged file, there or when it is used
+            where = path_of(self.dataset, index)
+            raise DataError(f"sample {index} of {name}{where} cannot be read: {error}") from error
+        return image, self.relabel(sample[1], index)
 
     def relabel(self, target: Any, index: int) -> Any:
         """The target that ``target_transform`` makes of one."""
@@ -107,7 +108,7 @@ def path_of(dataset: Any, index: int) -> str:
 
 
 def as_tensor(image: Any, index: int) -> Tensor:
-    """A PIL image as uint8 (C, H, W), RGB; a tensor is taken as it is.
+    """A PIL image of any mode as uint8 (C, H, W), RGB, upright; a tensor is taken as it is.
 
     Raises:
         DataError: it is neither.
@@ -115,7 +116,9 @@ def as_tensor(image: Any, index: int) -> Tensor:
     if isinstance(image, Tensor):
         return image
     if hasattr(image, "convert"):  # a PIL image; Pillow is not imported where no image is
-        pixels = np.asarray(image.convert("RGB"))
+        from pegboard.data.rgb import to_rgb
+
+        pixels = np.asarray(to_rgb(image))
         return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
     raise DataError(f"sample {index} is {type(image).__name__}; expected a PIL image or a uint8 tensor (C, H, W)")
 

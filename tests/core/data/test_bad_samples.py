@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from pegboard import DataError, Loader
@@ -127,3 +127,21 @@ def test_workers_and_the_step_share_the_cores(tmp_path: Path, boards: None, capl
         assert 0 < run.summary["data_wait"] <= 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_file_whose_damage_shows_only_when_it_is_decoded(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "whole.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:-200])
+
+    class Opened:
+        def __init__(self) -> None:
+            self.samples = [(str(tmp_path / "cut.jpg"), 0)]
+
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+            return Image.open(self.samples[index][0]), 0
+
+    with pytest.raises(DataError, match=r"sample 0 of Opened, .*cut.jpg cannot be read: .*[Tt]runcated"):
+        list(Loader(Opened(), mode="workers").batches(0))

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import WeightedRandomSampler
 
 from pegboard import Config, DataError, Loader, Sampler, Transform
 from pegboard.config import check
+from pegboard.data.rgb import ORIENTATION
 from pegboard.data.samples import Decoded, Samples
 from tests import runs
 from tests.runs import Dots
@@ -191,3 +193,25 @@ def test_worker_processes_outlive_an_epoch_and_an_epoch_that_is_cut_short() -> N
     processes = [worker.pid for worker in first._workers]
     assert all(torch.equal(batch.index, want) for batch, want in zip(loader.batches(1), expected, strict=True))
     assert [worker.pid for worker in loader.engine.loader._iterator._workers] == processes  # type: ignore[attr-defined]
+
+
+class Photographs:
+    """What a camera or a scanner may give: modes that are not RGB, and a picture that lies on its side."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        if index == 3:
+            lying = Image.new("RGB", (6, 6))
+            lying.putpixel((0, 0), (255, 0, 0))
+            lying.getexif()[ORIENTATION] = 6
+            return lying, index
+        grey = [Image.new("I;16", (6, 6), 65535), Image.new("L", (6, 6), 255), Image.new("1", (6, 6), 1)][index]
+        return grey, index
+
+
+def test_images_of_any_mode_come_as_upright_rgb_of_eight_bits() -> None:
+    inputs = torch.cat([batch.inputs for batch in made(dataset=Photographs())])
+    assert inputs.dtype == torch.uint8 and (inputs[:3] == 255).all()
+    assert inputs[3, :, 0, 5].tolist() == [255, 0, 0] and inputs[3].sum() == 255

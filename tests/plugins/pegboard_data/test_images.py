@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from pegboard import DataError
-from pegboard_data.images import ORIENTATION, read_image, to_rgb
+from pegboard.data.rgb import ORIENTATION, to_rgb
+from pegboard_data.images import read_image
 from tests.plugins.pegboard_data.pictures import colours, gradient, write_awkward, write_broken
 
 
