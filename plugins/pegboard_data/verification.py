@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pegboard.data.rgb import to_rgb
 from pegboard.errors import DataError
+from pegboard.rgb import to_rgb
 from pegboard_data.images import opened
 from pegboard_data.sources import Part
 

@@ -116,7 +116,7 @@ def as_tensor(image: Any, index: int) -> Tensor:
     if isinstance(image, Tensor):
         return image
     if hasattr(image, "convert"):  # a PIL image; Pillow is not imported where no image is
-        from pegboard.data.rgb import to_rgb
+        from pegboard.rgb import to_rgb
 
         pixels = np.asarray(to_rgb(image))
         return torch.from_numpy(pixels.transpose(2, 0, 1).copy())

@@ -13,8 +13,8 @@ from torch.utils.data import WeightedRandomSampler
 
 from pegboard import Config, DataError, Loader, Sampler, Transform
 from pegboard.config import check
-from pegboard.data.rgb import ORIENTATION
 from pegboard.data.samples import Decoded, Samples
+from pegboard.rgb import ORIENTATION
 from tests import runs
 from tests.runs import Dots
 

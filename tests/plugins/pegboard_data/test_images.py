@@ -2,13 +2,14 @@
 
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pegboard import DataError
-from pegboard.data.rgb import ORIENTATION, to_rgb
+from pegboard.rgb import ORIENTATION, to_rgb
 from pegboard_data.images import read_image
 from tests.plugins.pegboard_data.pictures import colours, gradient, write_awkward, write_broken
 
@@ -133,3 +134,29 @@ def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(DataError, match=r"bomb\.png: .*exceeds limit"):
         read_image(tmp_path / "bomb.png")
+
+
+# -- the quick way for plain JPEG files ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("size", [(32, 32), (17, 9), (1, 1)])
+def test_a_jpeg_gives_the_bits_that_pillow_gives(
+    tmp_path: Path, mode: str, subsampling: int, size: tuple[int, int]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    image = Image.fromarray(noise).convert(mode)
+    image.save(tmp_path / "a.jpg", quality=80, **({} if mode == "L" else {"subsampling": subsampling}))
+    with Image.open(tmp_path / "a.jpg") as opened:
+        expected = np.asarray(opened.convert("RGB"))
+    assert np.array_equal(np.asarray(read_image(tmp_path / "a.jpg")), expected)
+
+
+def test_what_pillow_refuses_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "whole.jpg")
+    data = (tmp_path / "whole.jpg").read_bytes()
+    for cut in (2, 20, len(data) // 2, len(data) - 40):
+        (tmp_path / "cut.jpg").write_bytes(data[:cut])
+        with pytest.raises(DataError, match="cannot be read as an image"):
+            read_image(tmp_path / "cut.jpg")
