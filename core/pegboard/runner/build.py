@@ -19,6 +19,7 @@ from pegboard.errors import ConfigError, PegboardError, Problem
 from pegboard.hooks.hook import Hook
 from pegboard.plugins import load_plugin
 from pegboard.registry import DATASETS, HOOKS, LOSSES, METRICS, MODELS, OPTIMIZERS, SAMPLERS, SCHEDULERS, TRANSFORMS
+from pegboard.runner import horizon
 from pegboard.runner.groups import parameter_groups
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.step import Step, WeightedLosses
@@ -149,7 +150,8 @@ class Builder:
         cfg = dict(self.values["optimizer"])
         rules = cfg.pop("groups", None) or ()
         groups = parameter_groups(model, rules, frozen)
-        optimizer: torch.optim.Optimizer = OPTIMIZERS.build(cfg, "optimizer", params=groups)
+        with refusals(cfg, "optimizer", model):
+            optimizer: torch.optim.Optimizer = OPTIMIZERS.build(cfg, "optimizer", params=groups)
         for group in optimizer.param_groups:
             group["lr"] *= 1.0 if group["lr_mult"] is None else group["lr_mult"]
         if rules:
@@ -170,18 +172,44 @@ class Builder:
             iterations, epochs: what it runs across.
         """
         schedules = []
+        rates = [group["lr"] for group in optimizer.param_groups]  # before the first scheduler changes them
         for index, part in enumerate(_listed(config or ())):
             cfg = dict(part)
             unit, monitor = cfg.pop("unit"), cfg.pop("monitor", None)
-            steps = iterations if unit == "iter" else epochs
-            rates = [group["lr"] for group in optimizer.param_groups]
-            supply = {"total_steps": steps, "T_max": steps, "max_lr": rates}
-            if {"epochs", "steps_per_epoch"} & cfg.keys():
-                del supply["total_steps"]  # the config says the length its own way
             path = f"{where}.{index}" if isinstance(config, list | tuple) else where
-            scheduler: LRScheduler | ReduceLROnPlateau = SCHEDULERS.build(cfg, path, supply, optimizer=optimizer)
-            schedules.append(Schedule(scheduler, unit, monitor))
+            length = iterations if unit == "iter" else epochs
+            schedules.append(Schedule(self.scheduler(cfg, path, optimizer, rates, length), unit, monitor))
         return schedules
+
+    def scheduler(
+        self, cfg: Mapping[str, Any], path: str, optimizer: torch.optim.Optimizer, rates: list[float], length: int
+    ) -> LRScheduler | ReduceLROnPlateau:
+        """One scheduler, those inside it first.
+
+        Args:
+            rates: of each group, before any schedule.
+            length: of its steps, for what the config leaves out.
+        """
+        cfg = dict(cfg)
+        if parts := cfg.get("schedulers"):
+            cfg["schedulers"] = [
+                self.scheduler(part, f"{path}.schedulers.{number}", optimizer, rates, steps)
+                for number, (part, steps) in enumerate(zip(parts, horizon.inside(cfg, length), strict=True))
+            ]
+        supply = {**horizon.supply(length), "max_lr": rates}
+        if {"epochs", "steps_per_epoch"} & cfg.keys():
+            del supply["total_steps"]  # the config says the length its own way
+        with refusals(cfg, path):
+            built: LRScheduler | ReduceLROnPlateau = SCHEDULERS.build(cfg, path, supply, optimizer=optimizer)
+        return built
+
+    def warn_of_horizons(self, config: Any, where: str, iterations: int, epochs: int) -> None:
+        """Log where a schedule is meant to last otherwise than it will."""
+        for index, part in enumerate(_listed(config or ())):
+            path = f"{where}.{index}" if isinstance(config, list | tuple) else where
+            length = iterations if part["unit"] == "iter" else epochs
+            for place, message in horizon.surprises(part, path, length, part["unit"]):
+                logger.warning("%s", self.config.problem(place, message))
 
     def hooks(self) -> dict[str, Hook]:
         """The default hooks as the config changes them, then its own, by name and in this order."""
@@ -214,6 +242,18 @@ def placed(config: Config) -> Iterator[None]:
         raise ConfigError(
             [p if p.place or not p.path else config.problem(p.path, p.message) for p in error.problems]
         ) from error
+
+
+@contextmanager
+def refusals(cfg: Mapping[str, Any], path: str, model: nn.Module | None = None) -> Iterator[None]:
+    """What a class says against its arguments is a mistake in the config; a shape in it is given a parameter's name."""
+    try:
+        yield
+    except ValueError as error:
+        named = model.named_parameters() if model else ()
+        meant = [name for name, parameter in named if str(parameter.size()) in str(error)]
+        hint = f"; that is {some(meant)}" if meant else ""
+        raise ConfigError([Problem(f"{cfg['type']}: {error}{hint}", path)]) from error
 
 
 def import_plugins(config: Config) -> None:

@@ -1,15 +1,23 @@
 """A scheduler with what one of its steps is."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+from pegboard.errors import PegboardError
+
+logger = logging.getLogger("pegboard")
 
 
 @dataclass
 class Schedule:
     """A ``torch.optim`` scheduler that is stepped once an iteration, once an epoch, or once a validation.
+
+    Parameter groups that a hook added since (``run.optimizer.add_param_group``) are taken in before its next step: the
+    rate with which a group joins is the base of its schedule.
 
     Args:
         unit: what one step is.
@@ -20,18 +28,61 @@ class Schedule:
     unit: Literal["epoch", "iter"]
     monitor: str | None = None
 
+    def __post_init__(self) -> None:
+        self.groups = len(self.scheduler.optimizer.param_groups)
+
     def after(self, unit: Literal["epoch", "iter"]) -> None:
         """One iteration, or one epoch, is over."""
         if unit == self.unit and not isinstance(self.scheduler, ReduceLROnPlateau):
+            if len(self.scheduler.optimizer.param_groups) != self.groups:
+                self.take_in()
             self.scheduler.step()
 
-    def after_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Some metrics of the run are known anew."""
-        if isinstance(self.scheduler, ReduceLROnPlateau) and self.monitor is not None and self.monitor in metrics:
-            self.scheduler.step(metrics[self.monitor])
+    def after_metrics(self, metrics: Mapping[str, float], epoch: int) -> None:
+        """Some metrics of the run are known anew; ReduceLROnPlateau logs each rate that it cuts.
+
+        Args:
+            epoch: the one that goes on, or has just ended.
+        """
+        if not isinstance(self.scheduler, ReduceLROnPlateau) or self.monitor is None or self.monitor not in metrics:
+            return
+        groups = self.scheduler.optimizer.param_groups
+        if len(groups) != self.groups:
+            self.take_in()
+        before = [float(group["lr"]) for group in groups]
+        self.scheduler.step(metrics[self.monitor])
+        for number, (old, group) in enumerate(zip(before, groups, strict=True)):
+            if group["lr"] != old:
+                what = (epoch, number, group.get("name"), old, float(group["lr"]), self.monitor, self.scheduler.best)
+                logger.info("epoch %d: group %d (%s): lr %g -> %g; %s was best at %g", *what)
+
+    def take_in(self) -> None:
+        """Let the scheduler set the rates of the groups that joined since it was built."""
+        _take_in(self.scheduler)
+        self.groups = len(self.scheduler.optimizer.param_groups)
 
     def state_dict(self) -> dict[str, Any]:
         return self.scheduler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.scheduler.load_state_dict(state)
+        self.scheduler.load_state_dict(dict(state))  # some of torch's take keys out of what they are given
+
+
+def _take_in(scheduler: Any) -> None:
+    """Give a scheduler what it holds for each group, also for those that joined."""
+    for part in getattr(scheduler, "_schedulers", ()):  # SequentialLR and ChainedScheduler
+        _take_in(part)
+    lambdas = getattr(scheduler, "lr_lambdas", None)  # LambdaLR and MultiplicativeLR
+    cycles = isinstance(scheduler, OneCycleLR | CyclicLR)
+    one_floor = getattr(scheduler, "default_min_lr", 0) is not None  # ReduceLROnPlateau
+    if cycles or not one_floor or (lambdas is not None and any(fn is not lambdas[0] for fn in lambdas)):
+        raise PegboardError(
+            f"{type(scheduler).__name__} has values of its own for each parameter group and none for the one that a "
+            "hook added in mid-run; add it before the run, in optimizer.groups, or choose another scheduler"
+        )
+    groups = scheduler.optimizer.param_groups
+    if lambdas is not None:
+        lambdas.extend(lambdas[:1] * (len(groups) - len(lambdas)))
+    if hasattr(scheduler, "base_lrs"):
+        for group in groups[len(scheduler.base_lrs) :]:
+            scheduler.base_lrs.append(group.setdefault("initial_lr", group["lr"]))
