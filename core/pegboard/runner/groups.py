@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
-from torch.optim import Optimizer
 from torch.nn.modules.batchnorm import _NormBase
+from torch.optim import Optimizer
 
 from pegboard.errors import CheckpointError, ConfigError, Problem
 from pegboard.weights.names import matches, nearest_name
@@ -114,6 +114,6 @@ def add_again(model: nn.Module, optimizer: Optimizer, groups: Sequence[Mapping[s
             optimizer.add_param_group({"params": [parameters[name] for name in group["params"]]})
         except (KeyError, ValueError) as error:
             raise CheckpointError(
-                f"the checkpoint has a parameter group of {', '.join(group['params'])}, which a hook added; it cannot be "
-                f"added to the optimizer of this config: {error}"
+                f"the checkpoint has a parameter group of {', '.join(group['params'])}, which a hook added; it cannot "
+                f"be added to the optimizer of this config: {error}"
             ) from error

@@ -65,6 +65,7 @@ class Schedule:
         return self.scheduler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.groups = 0  # it may have been saved when a group had joined, before the step that takes it in
         self.scheduler.load_state_dict(dict(state))  # some of torch's take keys out of what they are given
 
 
@@ -72,17 +73,17 @@ def _take_in(scheduler: Any) -> None:
     """Give a scheduler what it holds for each group, also for those that joined."""
     for part in getattr(scheduler, "_schedulers", ()):  # SequentialLR and ChainedScheduler
         _take_in(part)
-    lambdas = getattr(scheduler, "lr_lambdas", None)  # LambdaLR and MultiplicativeLR
-    cycles = isinstance(scheduler, OneCycleLR | CyclicLR)
-    one_floor = getattr(scheduler, "default_min_lr", 0) is not None  # ReduceLROnPlateau
-    if cycles or not one_floor or (lambdas is not None and any(fn is not lambdas[0] for fn in lambdas)):
+    groups = scheduler.optimizer.param_groups
+    lambdas = getattr(scheduler, "lr_lambdas", groups)  # LambdaLR and MultiplicativeLR
+    base_lrs = getattr(scheduler, "base_lrs", groups)  # all but ReduceLROnPlateau and those around others
+    cycles = isinstance(scheduler, OneCycleLR | CyclicLR) and len(base_lrs) < len(groups)
+    differ = len(lambdas) < len(groups) and any(function is not lambdas[0] for function in lambdas)
+    floors = getattr(scheduler, "default_min_lr", 0) is None and len(scheduler.min_lrs) < len(groups)
+    if cycles or differ or floors:
         raise PegboardError(
             f"{type(scheduler).__name__} has values of its own for each parameter group and none for the one that a "
             "hook added in mid-run; add it before the run, in optimizer.groups, or choose another scheduler"
         )
-    groups = scheduler.optimizer.param_groups
-    if lambdas is not None:
-        lambdas.extend(lambdas[:1] * (len(groups) - len(lambdas)))
-    if hasattr(scheduler, "base_lrs"):
-        for group in groups[len(scheduler.base_lrs) :]:
-            scheduler.base_lrs.append(group.setdefault("initial_lr", group["lr"]))
+    lambdas.extend(lambdas[:1] * (len(groups) - len(lambdas)))
+    for group in groups[len(base_lrs) :]:
+        base_lrs.append(group.setdefault("initial_lr", group["lr"]))
