@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -15,6 +16,7 @@ from pegboard.config.duration import Duration
 from pegboard.config.keys import DEFAULT_HOOKS, LOADER_KEYS, RUN_KEYS
 from pegboard.config.load import Config
 from pegboard.data.loader import Loader
+from pegboard.data.samples import Samples
 from pegboard.errors import ConfigError, PegboardError, Problem
 from pegboard.hooks.hook import Hook
 from pegboard.plugins import load_plugin
@@ -47,15 +49,15 @@ class Builder:
         cfg = {name: key.default for name, key in LOADER_KEYS.items()} | self.values[split]
         dataset = DATASETS.build(cfg.pop("dataset"), f"{split}.dataset")
         self.learn_from(dataset, cfg["target_transform"])
+        if split == "train" and (counts := self.class_counts(dataset, cfg["target_transform"])):
+            self.known["class_counts"] = counts
         transforms = [
             TRANSFORMS.build(part, f"{split}.transforms.{index}", self.known)
             for index, part in enumerate(_listed(cfg.pop("transforms")))
         ]
         if cfg["sampler"] is not None:
             cfg["sampler"] = SAMPLERS.build(cfg["sampler"], f"{split}.sampler", {"data_source": dataset})
-        for key in ("collate", "target_transform"):
-            if isinstance(cfg[key], str):
-                cfg[key] = address.resolve(cfg[key])
+        cfg |= {key: _resolved(cfg[key]) for key in ("collate", "target_transform")}
         return Loader(dataset, transforms, seed=self.values["seed"], device=self.device, what=split, **cfg)
 
     def learn_from(self, dataset: Any, relabelled: Any = None) -> None:
@@ -76,6 +78,24 @@ class Builder:
             "std": getattr(dataset, "std", None),
         }
         self.known = {name: value for name, value in facts.items() if value is not None} | self.known
+
+    def class_counts(self, dataset: Any, relabelled: Any = None) -> list[int] | None:
+        """Samples of each class; None where the dataset has no ``targets``, or where they are no class numbers."""
+        classes = self.known.get("num_classes")
+        try:
+            targets = np.asarray(getattr(dataset, "targets", ()))
+        except ValueError:  # lists of different lengths
+            return None
+        if classes is None or targets.shape != (len(dataset),) or targets.dtype.kind not in "iu":
+            return None
+        counts = [0] * classes
+        relabel = Samples(dataset, _resolved(relabelled)).relabel
+        for target, first, count in zip(*np.unique(targets, return_index=True, return_counts=True), strict=True):
+            new = relabel(int(target), int(first))
+            if not isinstance(new, int) or not 0 <= new < classes:
+                return None
+            counts[new] += int(count)
+        return counts
 
     def model(self, fresh: bool = True) -> nn.Module:
         """The model on its device.
@@ -122,14 +142,18 @@ class Builder:
     def loss(self) -> Any:
         """The criterion; None where the config names none."""
         cfg = self.values["loss"]
-        if cfg is None or "type" in cfg:
-            return None if cfg is None else LOSSES.build(cfg, "loss", self.known)
+        if cfg is None:
+            return None
+        if "type" in cfg:
+            with refusals(cfg, "loss"):
+                return LOSSES.build(cfg, "loss", self.known)
         parts, weights = {}, {}
         for name, part in cfg.items():
             if part is not None:
                 weights[name] = part.get("loss_weight", 1.0)
                 arguments = {key: value for key, value in part.items() if key != "loss_weight"}
-                parts[name] = LOSSES.build(arguments, f"loss.{name}", self.known)
+                with refusals(arguments, f"loss.{name}"):
+                    parts[name] = LOSSES.build(arguments, f"loss.{name}", self.known)
         return WeightedLosses(parts, weights)
 
     def metrics(self) -> dict[str, Any]:
@@ -303,3 +327,8 @@ def fingerprint(loader: Loader) -> str:
 
 def _listed(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else [value]
+
+
+def _resolved(value: Any) -> Any:
+    """What lies at an address; what is none stays."""
+    return address.resolve(value) if isinstance(value, str) else value
