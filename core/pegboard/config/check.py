@@ -191,12 +191,13 @@ class _Checker:
             self.part(board, value, path)
 
     def part_or_named_parts(self, board: Registry, value: Any, path: str) -> None:
-        if isinstance(value, Mapping) and "type" not in value and all(isinstance(v, Mapping) for v in value.values()):
-            for name, part in value.items():
+        given = {name: part for name, part in value.items() if part is not None} if isinstance(value, Mapping) else {}
+        if isinstance(value, Mapping) and "type" not in value and all(isinstance(v, Mapping) for v in given.values()):
+            for name, part in given.items():
                 own = {key: item for key, item in part.items() if key in LOSS_KEYS}
                 self.options(LOSS_KEYS, own, f"{path}.{name}")
                 self.part(board, {key: item for key, item in part.items() if key not in own}, f"{path}.{name}")
-            if not value:
+            if not given:
                 self.report(path, f"must be {board.kind}, or several by name; got an empty dict")
         else:
             self.part(board, value, path)

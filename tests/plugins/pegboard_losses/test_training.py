@@ -123,11 +123,11 @@ class Rings:
 
     classes = ("inner", "middle", "outer")
 
-    def __init__(self, count: int = 96, seed: int = 0) -> None:
+    def __init__(self, count: int, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.targets = [index % 3 for index in range(count)]
         angle = torch.rand(count, generator=generator) * 2 * torch.pi
-        radius = 1 + 0.25 * torch.tensor(self.targets) + 0.04 * torch.randn(count, generator=generator)
+        radius = 1 + 0.2 * torch.tensor(self.targets) + 0.04 * torch.randn(count, generator=generator)
         self.points = torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
 
     def __len__(self) -> int:
@@ -181,7 +181,7 @@ def recall_at_1(model: nn.Module, rings: Rings) -> float:
 @pytest.mark.parametrize("semi_hard", [False, True])
 def test_triplets_teach_an_embedding_to_retrieve(semi_hard: bool, tmp_path: Path, boards: None) -> None:
     loss = {"type": "TripletMarginLoss", "margin": 0.3}
-    dataset = runs.hang("datasets", "Rings", Rings())
+    dataset = runs.hang("datasets", "Rings", Rings(count=192))
     run = trained(tmp_path, Embeds(semi_hard), loss, lr=0.02, dataset=dataset, batch_size=48)
     unseen = Rings(count=150, seed=1)
-    assert recall_at_1(Embeds(semi_hard), unseen) < 0.7 < 0.85 < recall_at_1(run.model, unseen)
+    assert recall_at_1(Embeds(semi_hard), unseen) < 0.7 < 0.9 < recall_at_1(run.model, unseen)

@@ -312,22 +312,14 @@ def test_what_a_scheduler_refuses_is_a_config_error(tmp_path: Path) -> None:
 # -- ReduceLROnPlateau -----------------------------------------------------------------------------------------------
 
 
-class Says:
-    """A metric that gives the values that it was told, one a validation; on training data it says nothing new."""
+class Silent:
+    """A metric without samples; ``compute`` is for whoever inherits."""
 
     higher_is_better = True
 
-    def __init__(self, values: list[float]) -> None:
-        self.values, self.number, self.updated = values, 0, False
+    def reset(self) -> None: ...
 
-    def reset(self) -> None:
-        self.updated = False
-
-    def update(self, outputs: Tensor, targets: Tensor) -> None:
-        self.updated = True
-
-    def compute(self) -> float:
-        return 0.0
+    def update(self, outputs: Tensor, targets: Tensor) -> None: ...
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -337,11 +329,11 @@ class Says:
 
 def plateau(folder: Path, values: list[float], resume: "dict[str, Any] | None" = None, **options: Any) -> list[float]:
     """The rate of the last group after each validation whose metric is as ``values`` say."""
-    told, seen = list(values), []
+    seen = []
 
-    class Told(Says):
+    class Told(Silent):
         def compute(self) -> float:
-            return told[run.epoch - 1] if run.validation_due else -1.0
+            return values[run.epoch - 1] if run.validation_due else -1.0
 
     class Sees(Hook):
         def after_val(self, run: Runner, metrics: Any) -> None:
@@ -355,7 +347,7 @@ def plateau(folder: Path, values: list[float], resume: "dict[str, Any] | None" =
         rates,
         resume,
         val={"dataset": {"type": "Points"}, "batch_size": 24},
-        metrics={"told": runs.hang("metrics", "Told", Told(values))},
+        metrics={"told": runs.hang("metrics", "Told", Told())},
         train_for=f"{len(values)} epochs",
         hooks={"progress": None, "sees": runs.hang("hooks", "Sees", Sees())},
     )
