@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,8 +36,24 @@ def build(factory: Callable[..., nn.Module], arguments: dict[str, Any], supply: 
             "reduction='batchmean'",
             loss.reduction,
         )
+    if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) and loss.reduction == "mean":
+        loss.mass = partial(_mass, loss)  # type: ignore[assignment]  # torch declares every attribute a tensor
     watch(loss)
     return loss
+
+
+def _mass(loss: nn.CrossEntropyLoss | nn.NLLLoss, targets: Tensor) -> Tensor:
+    """Over how much the loss averages: the weights of the targets that it does not ignore; a scalar.
+
+    A batch that is run in pieces needs it. Targets that are probabilities count one a sample.
+    """
+    if targets.is_floating_point():
+        return torch.tensor(len(targets), device=targets.device)
+    counted = targets != loss.ignore_index
+    if loss.weight is None:
+        return counted.sum()
+    weights = loss.weight[targets.where(counted, 0)]
+    return (weights * counted).sum()
 
 
 def balanced(counts: Sequence[int] | None, classes: Sequence[str] | None = None) -> Tensor:

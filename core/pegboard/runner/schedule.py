@@ -53,7 +53,15 @@ class Schedule:
         self.scheduler.step(metrics[self.monitor])
         for number, (old, group) in enumerate(zip(before, groups, strict=True)):
             if group["lr"] != old:
-                what = (epoch, number, group.get("name"), old, float(group["lr"]), self.monitor, self.scheduler.best)
+                what = (
+                    epoch,
+                    number,
+                    group.get("name", "added"),
+                    old,
+                    float(group["lr"]),
+                    self.monitor,
+                    self.scheduler.best,
+                )
                 logger.info("epoch %d: group %d (%s): lr %g -> %g; %s was best at %g", *what)
 
     def take_in(self) -> None:

@@ -77,6 +77,33 @@ def test_weights_that_cannot_be_had_are_a_config_error(changes: Any, message: st
             uneven(tmp_path, **{"loss": loss, **changes}).train()
 
 
+MEANS: list[Any] = [
+    {"type": "CrossEntropyLoss", "weight": [0.1, 1.0, 5.0]},
+    {"type": "CrossEntropyLoss", "ignore_index": 1},
+    {"type": "CrossEntropyLoss", "weight": [0.1, 1.0, 5.0], "ignore_index": 2, "label_smoothing": 0.2},
+    {"type": "NLLLoss", "weight": [0.1, 1.0, 5.0]},
+    {
+        "a": {"type": "CrossEntropyLoss", "weight": [0.1, 1.0, 5.0], "loss_weight": 0.5},
+        "b": {"type": "MultiMarginLoss", "weight": [3.0, 1.0, 2.0]},
+    },
+]
+
+
+@pytest.mark.parametrize("pieces", [2, 5])
+@pytest.mark.parametrize("loss", MEANS)
+def test_pieces_of_a_batch_are_weighted_as_the_whole_is(loss: Any, pieces: int, tmp_path: Path) -> None:
+    model = nn.Sequential(linear(3), *([nn.LogSoftmax(1)] if loss.get("type") == "NLLLoss" else []))
+    ends = []
+    for count in (1, pieces):
+        run = points.runner(
+            tmp_path / str(count), model, loss=loss, accumulate=count, train_for="3 epochs",
+            train={"dataset": {"type": "Uneven"}, "batch_size": 9, "shuffle": True},
+        )  # fmt: skip
+        run.train()
+        ends.append((torch.cat([p.detach().flatten() for p in run.model.parameters()]), run.final["train/loss"]))
+    assert torch.allclose(ends[0][0], ends[1][0], atol=1e-6) and ends[0][1] == pytest.approx(ends[1][1], rel=1e-5)
+
+
 def test_a_divergence_that_is_none_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     LOSSES.build({"type": "KLDivLoss", "reduction": "batchmean"}, "loss")
     assert not caplog.records
