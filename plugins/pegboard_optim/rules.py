@@ -31,6 +31,10 @@ def _optimizer(config: Config, optimizer: Part) -> Iterator[Problem]:
     entry = OPTIMIZERS.find(optimizer["type"])
     if entry.package == "torch" and entry.name == "LBFGS":
         yield from _lbfgs(config, optimizer)
+    if entry.package == "torch" and entry.name == "SparseAdam" and (config.values.get("clip_grad") or {}).get("value"):
+        yield config.problem(
+            "clip_grad.value", "torch cannot clip the values of SparseAdam's gradients; clip their norm"
+        )
     if entry.package == "torch" and entry.name == "SGD":
         yield from _nesterov(config, optimizer, "optimizer")
         for index, rule in enumerate(optimizer.get("groups") or ()):
@@ -114,6 +118,12 @@ def _plateau(config: Config, scheduler: Part, path: str) -> Iterator[Problem]:
         yield config.problem(
             path, "ReduceLROnPlateau needs monitor, the metric that it watches, e.g. monitor='val/loss'"
         )
+    elif "mode" not in scheduler and not str(scheduler["monitor"]).partition("/")[2].startswith("loss"):
+        yield config.problem(
+            path,
+            f"ReduceLROnPlateau needs mode='max' or mode='min': whether a higher or a lower {scheduler['monitor']} is "
+            "better",
+        )
     if scheduler.get("unit") == "iter":
         yield config.problem(f"{path}.unit", "ReduceLROnPlateau steps once a validation; write unit='epoch'")
 
@@ -136,9 +146,8 @@ def _cycle(config: Config, kind: str, scheduler: Part, optimizer: Part, path: st
 
 
 def _milestones(config: Config, milestones: Any, path: str) -> Iterator[Problem]:
-    whole = all(isinstance(step, int) and not isinstance(step, bool) for step in milestones)
-    if not whole or any(step < 1 for step in milestones):
-        yield config.problem(path, f"must be numbers of steps, at least 1, got {milestones!r}")
+    if not isinstance(milestones, list | tuple) or not all(type(step) is int and step >= 1 for step in milestones):
+        yield config.problem(path, f"must be a list of numbers of steps, at least 1, got {milestones!r}")
     elif any(later <= earlier for earlier, later in pairwise(milestones)):
         yield config.problem(path, f"must increase, got {milestones!r}; did you mean {sorted(set(milestones))!r}?")
 

@@ -18,7 +18,7 @@ def inside(cfg: Mapping[str, Any], length: int) -> list[int]:
     """How many steps each scheduler inside another lasts: from milestone to milestone, or all, where there are none."""
     parts: Sequence[Any] = cfg.get("schedulers") or ()
     milestones: Sequence[int] = cfg.get("milestones") or ()
-    if not parts or not milestones:
+    if len(milestones) != len(parts) - 1 or not milestones:
         return [length] * len(parts)
     ends = [*milestones, length]
     return [max(1, end - begin) for begin, end in zip([0, *milestones], ends, strict=True)]

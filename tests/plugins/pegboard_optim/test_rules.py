@@ -26,6 +26,7 @@ def problems(scheduler, optimizer, **changes):
     [
         (dict(type="ReduceLROnPlateau", unit="epoch"), {}, "scheduler", "needs monitor"),
         (dict(type="ReduceLROnPlateau", unit="iter", monitor="val/loss"), {}, "scheduler.unit", "once a validation"),
+        (dict(type="MultiStepLR", unit="epoch", milestones=5), {}, "scheduler.milestones", "must be a list of numbers"),
         (
             dict(type="StepLR", step_size=1, unit="epoch", monitor="val/loss"),
             {},
@@ -170,6 +171,12 @@ def test_lbfgs_is_refused_where_it_cannot_work(changes, path, message):
     ((found, text),) = problems((), dict(type="LBFGS"), **changes)
     assert found == path and message in text
     assert problems((), dict(type="SGD"), **changes) == []
+
+
+def test_the_values_of_sparse_gradients_cannot_be_clipped():
+    ((path, message),) = problems((), dict(type="SparseAdam"), clip_grad=dict(value=1.0))
+    assert path == "clip_grad.value" and "clip their norm" in message
+    assert problems((), dict(type="SparseAdam"), clip_grad=dict(norm=1.0)) == []
 
 
 def test_the_schedulers_of_phases_are_looked_at_too():

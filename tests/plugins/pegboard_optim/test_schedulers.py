@@ -339,7 +339,7 @@ def plateau(folder: Path, values: list[float], resume: "dict[str, Any] | None" =
         def after_val(self, run: Runner, metrics: Any) -> None:
             seen.append(run.optimizer.param_groups[-1]["lr"])
 
-    scheduler = {"type": "ReduceLROnPlateau", "unit": "epoch", "monitor": "val/told", **options}
+    scheduler = {"type": "ReduceLROnPlateau", "unit": "epoch", "monitor": "val/told", "mode": "min", **options}
     rates = Rates()
     run = runner(
         folder,
@@ -427,3 +427,10 @@ def test_a_monitor_that_no_metric_produces_is_a_problem() -> None:
     scheduler = {"type": "ReduceLROnPlateau", "unit": "epoch", "monitor": "val/top2"}
     (problem,) = check(Config.from_values(runs.values(scheduler=scheduler)))
     assert problem.path == "scheduler.monitor" and "did you mean 'val/top1'?" in problem.message
+
+
+def test_which_way_a_metric_gets_better_is_said_and_not_guessed() -> None:
+    scheduler = {"type": "ReduceLROnPlateau", "unit": "epoch", "monitor": "val/top1"}
+    (problem,) = check(Config.from_values(runs.values(scheduler=scheduler)))
+    assert problem.path == "scheduler" and "needs mode='max' or mode='min'" in problem.message
+    assert check(Config.from_values(runs.values(scheduler={**scheduler, "mode": "max"}))) == []
