@@ -92,7 +92,7 @@ class Builder:
         relabel = Samples(dataset, _resolved(relabelled)).relabel
         for target, first, count in zip(*np.unique(targets, return_index=True, return_counts=True), strict=True):
             new = relabel(int(target), int(first))
-            if not isinstance(new, int) or not 0 <= new < classes:
+            if not isinstance(new, int | np.integer) or not 0 <= new < classes:
                 return None
             counts[new] += int(count)
         return counts

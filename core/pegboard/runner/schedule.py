@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -53,15 +54,8 @@ class Schedule:
         self.scheduler.step(metrics[self.monitor])
         for number, (old, group) in enumerate(zip(before, groups, strict=True)):
             if group["lr"] != old:
-                what = (
-                    epoch,
-                    number,
-                    group.get("name", "added"),
-                    old,
-                    float(group["lr"]),
-                    self.monitor,
-                    self.scheduler.best,
-                )
+                name, new, best = group.get("name", "added"), float(group["lr"]), self.scheduler.best
+                what = (epoch, number, name, old, new, self.monitor, best)
                 logger.info("epoch %d: group %d (%s): lr %g -> %g; %s was best at %g", *what)
 
     def take_in(self) -> None:
@@ -74,7 +68,7 @@ class Schedule:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.groups = 0  # it may have been saved when a group had joined, before the step that takes it in
-        self.scheduler.load_state_dict(dict(state))  # some of torch's take keys out of what they are given
+        self.scheduler.load_state_dict(deepcopy(state))  # torch's keep the lists that they are given, or take keys out
 
 
 def _take_in(scheduler: Any) -> None:

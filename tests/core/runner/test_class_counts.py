@@ -32,7 +32,7 @@ def test_labels_of_any_form_are_counted(form: Any) -> None:
 
 def test_new_labels_count_where_there_are_some() -> None:
     assert counts([2, 0, 2, 2, 1], [1, 1, 0]) == [3, 2, 0]
-    assert counts([2, 0, 2, 2, 1], lambda old: 0) == [5, 0, 0]
+    assert counts([2, 0, 2, 2, 1], lambda old: np.int64(0)) == [5, 0, 0]
     assert counts([2, 0, 2, 2, 1], lambda old: float(old)) is None
 
 

@@ -184,6 +184,7 @@ def test_a_scheduler_is_what_it_is_by_hand_also_resumed(name: str, unit: str, tm
     assert whole.by(unit) == expected
     middle = runs.checkpoint(tmp_path / "whole", 10)  # in the fourth epoch
     runner(tmp_path / "part", scheduler, part, middle).train()
+    assert runs.same(middle["schedules"], runs.checkpoint(tmp_path / "whole", 10)["schedules"])  # left as it was
     assert part.by(unit) == expected[-len(part.by(unit)) :] and part.by(unit)
     one, other = runs.newest(tmp_path / "whole"), runs.newest(tmp_path / "part")
     assert all(runs.same(one[key], other[key]) for key in ("model", "optimizer", "schedules"))
