@@ -22,6 +22,9 @@ class Bridge:
         names: reads the library's source (``pegboard.source``): part name -> ``"module:attribute"``.
         supplied: arguments that the run fills in, where a part has them.
         parts: arguments that are themselves parts, with their board, where a part has them.
+        takes: what a config gives as an argument where the class takes something that no config can hold, as an
+            annotation: ``{"weight": "list[float] | None"}`` for a tensor.
+        via: ``"module:function"``, called as ``function(factory, arguments, supply)`` in place of the class.
         error: why its names cannot be read, once that was tried; it then has no parts.
     """
 
@@ -31,6 +34,8 @@ class Bridge:
     names: Callable[[], Mapping[str, str]]
     supplied: Sequence[str] = ()
     parts: Mapping[str, Any] = field(default_factory=dict)
+    takes: Mapping[str, str] = field(default_factory=dict)
+    via: str = ""
     error: str = field(default="", compare=False)
 
     @cached_property

@@ -40,6 +40,7 @@ class Entry:
         parts: which arguments are themselves parts (or lists, or dicts by name, of parts) of which board.
         supplied: arguments that the run fills in unless the config gives them, e.g. ``("num_classes",)``.
         metrics: arguments that name a metric of the run, e.g. ``("monitor",)``; checked before the run starts.
+        takes, via: as of the bridge that brought it.
     """
 
     name: str
@@ -50,6 +51,8 @@ class Entry:
     supplied: Sequence[str] = ()
     metrics: Sequence[str] = ()
     is_bridge: bool = False
+    takes: Mapping[str, str] = field(default_factory=dict)
+    via: str = ""
 
     @property
     def address(self) -> str:
@@ -73,8 +76,19 @@ class Entry:
 
     def signature(self) -> inspect.Signature:
         """Its arguments; read from source where possible, so that checking a config imports no library."""
-        found = source.signature(self.address)
-        return found if found is not None else inspect.signature(self.factory)
+        found = source.signature(self.address) or inspect.signature(self.factory)
+        if not self.takes:
+            return found
+        parameters = found.parameters.values()
+        return found.replace(
+            parameters=[p.replace(annotation=self.takes.get(p.name, p.annotation)) for p in parameters]
+        )
+
+    def make(self, arguments: dict[str, Any], supply: Mapping[str, Any]) -> Any:
+        """The part, from arguments that its signature takes."""
+        if self.via:
+            return resolve(self.via)(self.factory, arguments, supply)
+        return self.factory(**arguments)
 
     def describe(self) -> str:
         """One line for a listing."""
@@ -265,7 +279,7 @@ class Registry:
                 message += did_you_mean(unknown, signature.parameters)
             raise ConfigError([Problem(f"{entry.name}: {message}", where)]) from None
         try:
-            return entry.factory(**kwargs)
+            return entry.make(kwargs, supply)
         except Exception as error:
             error.add_note(f"while building {where or self.kind}: {entry.plugin}:{entry.name}")
             raise
@@ -278,7 +292,16 @@ def _needed(signature: inspect.Signature) -> list[str]:
 
 
 def _bridged(bridge: Bridge, name: str) -> Entry:
-    return Entry(name, bridge.name, bridge.targets[name], "", bridge.parts, bridge.supplied, is_bridge=True)
+    return Entry(
+        name,
+        bridge.name,
+        bridge.targets[name],
+        parts=bridge.parts,
+        supplied=bridge.supplied,
+        is_bridge=True,
+        takes=bridge.takes,
+        via=bridge.via,
+    )
 
 
 def _build_nested(board: Registry, value: Any, where: str, supply: Mapping[str, Any]) -> Any:

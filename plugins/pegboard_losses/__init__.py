@@ -1,6 +1,10 @@
 """Losses: a bridge to every loss of torch.nn."""
 
-from pegboard import Boards, Bridge, hookimpl, source
+from pegboard import Boards, Bridge, Config, Problem, hookimpl, source
+from pegboard_losses import rules
+
+# What a config says where a loss takes a tensor.
+TENSORS = {"weight": "list[float] | Literal['balanced'] | None", "pos_weight": "list[float] | None"}
 
 
 def torch_losses() -> dict[str, str]:
@@ -11,4 +15,11 @@ def torch_losses() -> dict[str, str]:
 
 @hookimpl
 def pegboard_register(boards: Boards) -> None:
-    boards.losses.add_bridge(Bridge("torch", "torch", "losses", torch_losses))
+    boards.losses.add_bridge(
+        Bridge("torch", "torch", "losses", torch_losses, takes=TENSORS, via="pegboard_losses.building:build")
+    )
+
+
+@hookimpl
+def pegboard_check(config: Config) -> list[Problem]:
+    return list(rules.problems(config))

@@ -6,6 +6,9 @@ from pegboard_optim import rules
 # What a scheduler takes from the run where the config leaves it out.
 SUPPLIED_TO_SCHEDULERS = ("optimizer", "max_lr", "total_steps", "T_max")
 
+# What a config says where a scheduler takes a function.
+FUNCTIONS = {"lr_lambda": "str | dict | list", "scale_fn": "str | None"}
+
 
 def torch_optimizers() -> dict[str, str]:
     """Every public class of ``torch.optim`` but its abstract base."""
@@ -25,8 +28,20 @@ def torch_schedulers() -> dict[str, str]:
 def pegboard_register(boards: Boards) -> None:
     boards.optimizers.add_bridge(Bridge("torch", "torch", "optimizers", torch_optimizers, supplied=("params",)))
     boards.schedulers.add_bridge(
-        Bridge("torch", "torch", "schedulers", torch_schedulers, supplied=SUPPLIED_TO_SCHEDULERS)
+        Bridge(
+            "torch",
+            "torch",
+            "schedulers",
+            torch_schedulers,
+            supplied=SUPPLIED_TO_SCHEDULERS,
+            parts={"schedulers": boards.schedulers},
+            takes=FUNCTIONS,
+            via="pegboard_optim.functions:build",
+        )
     )
+    # Its total_iters is the length of the whole schedule; that of LinearLR and ConstantLR is the length of a warm-up.
+    address = "torch.optim.lr_scheduler:PolynomialLR"
+    boards.schedulers.add_lazy("PolynomialLR", address, supplied=("optimizer", "total_iters"))
 
 
 @hookimpl

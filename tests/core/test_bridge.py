@@ -2,12 +2,13 @@
 
 import importlib.metadata
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pegboard import Bridge
+from pegboard import Bridge, ConfigError, Registry
 
 VERSION = importlib.metadata.version("pluggy")  # some library that is installed
 
@@ -93,3 +94,30 @@ def test_a_reader_that_raises_leaves_its_bridge_empty_and_says_why(cache: Path) 
     assert bridge.targets == {}
     assert bridge.error == "KeyError: 'moved'"
     assert not cache.exists()
+
+
+class Scaled:
+    """What the bridge below brings."""
+
+    def __init__(self, scale: tuple[float, ...], name: str = "") -> None:
+        self.scale, self.name = scale, name
+
+
+def make(factory: type[Scaled], arguments: dict[str, Any], supply: Mapping[str, Any]) -> Scaled:
+    arguments["scale"] = tuple(arguments["scale"]) if arguments["scale"] != "known" else supply["known"]
+    return factory(**arguments)
+
+
+def test_a_bridge_says_what_a_config_gives_and_makes_of_it_what_the_class_takes() -> None:
+    board = Registry("things", "a thing")
+    names = Reader(Scaled=f"{__name__}:Scaled")
+    bridge = names.bridge()
+    bridge.takes, bridge.via = {"scale": "list[float] | Literal['known']"}, f"{__name__}:make"
+    board.add_bridge(bridge)
+    assert board.find("Scaled").signature().parameters["scale"].annotation == "list[float] | Literal['known']"
+    assert board.build({"type": "Scaled", "scale": [1.0, 2.0], "name": "a"}).scale == (1.0, 2.0)
+    assert board.build({"type": "Scaled", "scale": "known"}, supply={"known": (3.0,)}).scale == (3.0,)
+    with pytest.raises(
+        ConfigError, match="here: Scaled: got an unexpected keyword argument 'nam'; did you mean 'name'"
+    ):
+        board.build({"type": "Scaled", "scale": [1.0], "nam": "a"}, "here")

@@ -191,12 +191,13 @@ class _Checker:
             self.part(board, value, path)
 
     def part_or_named_parts(self, board: Registry, value: Any, path: str) -> None:
-        if isinstance(value, Mapping) and "type" not in value and all(isinstance(v, Mapping) for v in value.values()):
-            for name, part in value.items():
+        given = {name: part for name, part in value.items() if part is not None} if isinstance(value, Mapping) else {}
+        if isinstance(value, Mapping) and "type" not in value and all(isinstance(v, Mapping) for v in given.values()):
+            for name, part in given.items():
                 own = {key: item for key, item in part.items() if key in LOSS_KEYS}
                 self.options(LOSS_KEYS, own, f"{path}.{name}")
                 self.part(board, {key: item for key, item in part.items() if key not in own}, f"{path}.{name}")
-            if not value:
+            if not given:
                 self.report(path, f"must be {board.kind}, or several by name; got an empty dict")
         else:
             self.part(board, value, path)
@@ -216,7 +217,12 @@ class _Checker:
 
     # -- one part ------------------------------------------------------------------------------------------------
 
-    def part(self, board: Registry, cfg: Any, path: str) -> None:
+    def part(self, board: Registry, cfg: Any, path: str, inside: bool = False) -> None:
+        """Check a part.
+
+        Args:
+            inside: it is an argument of another part of its kind, whose unit it shares if it is a scheduler.
+        """
         if not isinstance(cfg, Mapping):
             self.report(path, f"must be {board.kind} as a dict with a 'type', got {cfg!r}")
             return
@@ -237,7 +243,7 @@ class _Checker:
             self.report(f"{path}.type", str(error))
             return
         arguments = {key: value for key, value in cfg.items() if key != "type"}
-        if board.name == "schedulers":
+        if board.name == "schedulers" and not inside:
             arguments = self.scheduler_keys(entry, arguments, path)
         if board.name == "optimizers":
             self.groups(entry, arguments.pop("groups", None), f"{path}.groups")
@@ -292,11 +298,13 @@ class _Checker:
             if name in given:
                 self.report(where, f"the run gives {entry.name} its {name!r}; leave it out")
             elif parameter is None or parameter.kind == inspect.Parameter.VAR_POSITIONAL:
-                if not takes_any:
+                if board.name == "schedulers" and name in SCHEDULER_KEYS:  # of one inside another
+                    self.report(where, f"the scheduler around {entry.name} says the {name}; leave it out")
+                elif not takes_any:
                     hint = did_you_mean(name, [*parameters, *extra]) + self.config.inherited_note(where)
                     self.report(where, f"{entry.name} takes no {name!r}{hint}")
             elif name in entry.parts:
-                self.nested(entry.parts[name], value, where)
+                self.nested(entry.parts[name], value, where, inside=entry.parts[name] is board)
             elif name in entry.metrics and isinstance(value, str):
                 self.metric(value, where)
             elif parameter.annotation is not inspect.Parameter.empty and not _is_default_none(parameter, value):
@@ -316,9 +324,12 @@ class _Checker:
         elif expected:
             self.report(path, f"must be {expected}, got {value!r}" + did_you_mean(value, choices(annotation)))
 
-    def nested(self, board: Registry, value: Any, path: str) -> None:
+    def nested(self, board: Registry, value: Any, path: str, inside: bool) -> None:
         if isinstance(value, Mapping) and "type" not in value:
             self.named_parts(board, value, path)
+        elif inside and isinstance(value, list | tuple):
+            for index, part in enumerate(value):
+                self.part(board, part, f"{path}.{index}", inside=True)
         else:
             self.parts(board, value, path)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -14,9 +15,11 @@ from pegboard.config.duration import Duration
 from pegboard.config.keys import DEFAULT_HOOKS, LOADER_KEYS, RUN_KEYS
 from pegboard.config.load import Config
 from pegboard.data.loader import Loader
+from pegboard.data.samples import Samples
 from pegboard.errors import ConfigError, PegboardError, Problem
 from pegboard.hooks.hook import Hook
 from pegboard.registry import DATASETS, HOOKS, LOSSES, METRICS, MODELS, OPTIMIZERS, SAMPLERS, SCHEDULERS, TRANSFORMS
+from pegboard.runner import horizon
 from pegboard.runner.groups import parameter_groups
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.step import Step, WeightedLosses
@@ -44,15 +47,15 @@ class Builder:
         cfg = {name: key.default for name, key in LOADER_KEYS.items()} | self.values[split]
         dataset = DATASETS.build(cfg.pop("dataset"), f"{split}.dataset")
         self.learn_from(dataset, cfg["target_transform"])
+        if split == "train" and (counts := self.class_counts(dataset, cfg["target_transform"])):
+            self.known["class_counts"] = counts
         transforms = [
             TRANSFORMS.build(part, f"{split}.transforms.{index}", self.known)
             for index, part in enumerate(_listed(cfg.pop("transforms")))
         ]
         if cfg["sampler"] is not None:
             cfg["sampler"] = SAMPLERS.build(cfg["sampler"], f"{split}.sampler", {"data_source": dataset})
-        for key in ("collate", "target_transform"):
-            if isinstance(cfg[key], str):
-                cfg[key] = address.resolve(cfg[key])
+        cfg |= {key: _resolved(cfg[key]) for key in ("collate", "target_transform")}
         return Loader(dataset, transforms, seed=self.values["seed"], device=self.device, what=split, **cfg)
 
     def learn_from(self, dataset: Any, relabelled: Any = None) -> None:
@@ -73,6 +76,24 @@ class Builder:
             "std": getattr(dataset, "std", None),
         }
         self.known = {name: value for name, value in facts.items() if value is not None} | self.known
+
+    def class_counts(self, dataset: Any, relabelled: Any = None) -> list[int] | None:
+        """Samples of each class; None where the dataset has no ``targets``, or where they are no class numbers."""
+        classes = self.known.get("num_classes")
+        try:
+            targets = np.asarray(getattr(dataset, "targets", ()))
+        except ValueError:  # lists of different lengths
+            return None
+        if classes is None or targets.shape != (len(dataset),) or targets.dtype.kind not in "iu":
+            return None
+        counts = [0] * classes
+        relabel = Samples(dataset, _resolved(relabelled)).relabel
+        for target, first, count in zip(*np.unique(targets, return_index=True, return_counts=True), strict=True):
+            new = relabel(int(target), int(first))
+            if not isinstance(new, int | np.integer) or not 0 <= new < classes:
+                return None
+            counts[new] += int(count)
+        return counts
 
     def model(self, fresh: bool = True) -> nn.Module:
         """The model on its device.
@@ -119,14 +140,18 @@ class Builder:
     def loss(self) -> Any:
         """The criterion; None where the config names none."""
         cfg = self.values["loss"]
-        if cfg is None or "type" in cfg:
-            return None if cfg is None else LOSSES.build(cfg, "loss", self.known)
+        if cfg is None:
+            return None
+        if "type" in cfg:
+            with refusals(cfg, "loss"):
+                return LOSSES.build(cfg, "loss", self.known)
         parts, weights = {}, {}
         for name, part in cfg.items():
             if part is not None:
                 weights[name] = part.get("loss_weight", 1.0)
                 arguments = {key: value for key, value in part.items() if key != "loss_weight"}
-                parts[name] = LOSSES.build(arguments, f"loss.{name}", self.known)
+                with refusals(arguments, f"loss.{name}"):
+                    parts[name] = LOSSES.build(arguments, f"loss.{name}", self.known)
         return WeightedLosses(parts, weights)
 
     def metrics(self) -> dict[str, Any]:
@@ -147,7 +172,8 @@ class Builder:
         cfg = dict(self.values["optimizer"])
         rules = cfg.pop("groups", None) or ()
         groups = parameter_groups(model, rules, frozen)
-        optimizer: torch.optim.Optimizer = OPTIMIZERS.build(cfg, "optimizer", params=groups)
+        with refusals(cfg, "optimizer", model):
+            optimizer: torch.optim.Optimizer = OPTIMIZERS.build(cfg, "optimizer", params=groups)
         for group in optimizer.param_groups:
             group["lr"] *= 1.0 if group["lr_mult"] is None else group["lr_mult"]
         if rules:
@@ -168,18 +194,44 @@ class Builder:
             iterations, epochs: what it runs across.
         """
         schedules = []
+        rates = [group["lr"] for group in optimizer.param_groups]  # before the first scheduler changes them
         for index, part in enumerate(_listed(config or ())):
             cfg = dict(part)
             unit, monitor = cfg.pop("unit"), cfg.pop("monitor", None)
-            steps = iterations if unit == "iter" else epochs
-            rates = [group["lr"] for group in optimizer.param_groups]
-            supply = {"total_steps": steps, "T_max": steps, "max_lr": rates}
-            if {"epochs", "steps_per_epoch"} & cfg.keys():
-                del supply["total_steps"]  # the config says the length its own way
             path = f"{where}.{index}" if isinstance(config, list | tuple) else where
-            scheduler: LRScheduler | ReduceLROnPlateau = SCHEDULERS.build(cfg, path, supply, optimizer=optimizer)
-            schedules.append(Schedule(scheduler, unit, monitor))
+            length = iterations if unit == "iter" else epochs
+            schedules.append(Schedule(self.scheduler(cfg, path, optimizer, rates, length), unit, monitor))
         return schedules
+
+    def scheduler(
+        self, cfg: Mapping[str, Any], path: str, optimizer: torch.optim.Optimizer, rates: list[float], length: int
+    ) -> LRScheduler | ReduceLROnPlateau:
+        """One scheduler, those inside it first.
+
+        Args:
+            rates: of each group, before any schedule.
+            length: of its steps, for what the config leaves out.
+        """
+        cfg = dict(cfg)
+        if parts := cfg.get("schedulers"):
+            cfg["schedulers"] = [
+                self.scheduler(part, f"{path}.schedulers.{number}", optimizer, rates, steps)
+                for number, (part, steps) in enumerate(zip(parts, horizon.inside(cfg, length), strict=True))
+            ]
+        supply = {**horizon.supply(length), "max_lr": rates}
+        if {"epochs", "steps_per_epoch"} & cfg.keys():
+            del supply["total_steps"]  # the config says the length its own way
+        with refusals(cfg, path):
+            built: LRScheduler | ReduceLROnPlateau = SCHEDULERS.build(cfg, path, supply, optimizer=optimizer)
+        return built
+
+    def warn_of_horizons(self, config: Any, where: str, iterations: int, epochs: int) -> None:
+        """Log where a schedule is meant to last otherwise than it will."""
+        for index, part in enumerate(_listed(config or ())):
+            path = f"{where}.{index}" if isinstance(config, list | tuple) else where
+            length = iterations if part["unit"] == "iter" else epochs
+            for place, message in horizon.surprises(part, path, length, part["unit"]):
+                logger.warning("%s", self.config.problem(place, message))
 
     def hooks(self) -> dict[str, Hook]:
         """The default hooks as the config changes them, then its own, by name and in this order."""
@@ -212,6 +264,18 @@ def placed(config: Config) -> Iterator[None]:
         raise ConfigError(
             [p if p.place or not p.path else config.problem(p.path, p.message) for p in error.problems]
         ) from error
+
+
+@contextmanager
+def refusals(cfg: Mapping[str, Any], path: str, model: nn.Module | None = None) -> Iterator[None]:
+    """What a class says against its arguments is a mistake in the config; a shape in it is given a parameter's name."""
+    try:
+        yield
+    except ValueError as error:
+        named = model.named_parameters() if model else ()
+        meant = [name for name, parameter in named if str(parameter.size()) in str(error)]
+        hint = f"; that is {some(meant)}" if meant else ""
+        raise ConfigError([Problem(f"{cfg['type']}: {error}{hint}", path)]) from error
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -251,3 +315,8 @@ def fingerprint(loader: Loader) -> str:
 
 def _listed(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else [value]
+
+
+def _resolved(value: Any) -> Any:
+    """What lies at an address; what is none stays."""
+    return address.resolve(value) if isinstance(value, str) else value

@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.optim import Optimizer
 
-from pegboard.errors import ConfigError, Problem
+from pegboard.errors import CheckpointError, ConfigError, Problem
 from pegboard.weights.names import matches, nearest_name
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
@@ -61,3 +62,58 @@ def parameter_groups(model: nn.Module, groups: Sequence[Mapping[str, Any]], froz
     if waiting:
         built.append({"params": waiting, "name": "rest" if groups else "all", "lr_mult": 1.0})
     return built
+
+
+def take_in(optimizer: Optimizer, rates: list[float]) -> None:
+    """Groups that a hook added in mid-run get the keys of the others; a phase leaves their rate alone.
+
+    Args:
+        rates: the rate of each group before any phase or schedule; those of the new ones are added.
+    """
+    for group in optimizer.param_groups[len(rates) :]:
+        group.setdefault("name", "added")
+        group.setdefault("lr_mult", None)
+        rates.append(group.get("initial_lr", group["lr"]))
+
+
+def added(model: nn.Module, optimizer: Optimizer, built: int, rates: Sequence[float]) -> list[dict[str, Any]]:
+    """What a resume needs to add again the groups that a hook added: names, which of them learn, and the first rate.
+
+    Args:
+        built: how many groups the config gave.
+        rates: of the groups that were there when the phase began.
+
+    Raises:
+        CheckpointError: one holds a parameter that is not the model's.
+    """
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    described = []
+    for number, group in enumerate(optimizer.param_groups[built:], built):
+        alien = [parameter for parameter in group["params"] if id(parameter) not in names]
+        if alien:
+            shape = tuple(alien[0].shape)
+            raise CheckpointError(
+                f"parameter group {number}, which a hook added, holds a parameter {shape} that is not the model's; a "
+                "resumed run could not find it again"
+            )
+        learn = [names[id(p)] for p in group["params"] if p.requires_grad]
+        rate = rates[number] if number < len(rates) else None
+        described.append({"params": [names[id(p)] for p in group["params"]], "learn": learn, "rate": rate})
+    return described
+
+
+def add_again(model: nn.Module, optimizer: Optimizer, groups: Sequence[Mapping[str, Any]]) -> None:
+    """Add the groups that ``added`` described; the optimizer's state brings their options.
+
+    Raises:
+        CheckpointError: the model has no such parameter, or it is in a group already.
+    """
+    parameters = dict(model.named_parameters())
+    for group in groups:
+        try:
+            optimizer.add_param_group({"params": [parameters[name] for name in group["params"]]})
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(
+                f"the checkpoint has a parameter group of {', '.join(group['params'])}, which a hook added; it cannot "
+                f"be added to the optimizer of this config: {error}"
+            ) from error

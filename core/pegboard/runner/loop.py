@@ -18,6 +18,7 @@ from pegboard.randomness import hashed
 from pegboard.runner import prepare, record
 from pegboard.runner.build import Builder, Split
 from pegboard.runner.figures import Figures
+from pegboard.runner.groups import take_in
 from pegboard.runner.phases import Phase
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.speed import Speed
@@ -65,6 +66,7 @@ class Runner:
     freezing: Freezing
     step: Step
     optimizer: torch.optim.Optimizer
+    groups_built: int
     rates: list[float]
     needs_closure: bool
     schedules: list[Schedule]
@@ -168,6 +170,7 @@ class Runner:
         self.train_loader.batch_size = phase.batch_size
         self.per_epoch = len(self.train_loader)
         self.log_iterations = self.builder.duration("log_every").iterations(self.per_epoch)
+        take_in(self.optimizer, self.rates)
         if not self.builder.values["scheduler"]:  # a schedule of the whole run goes on across its phases
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 follows = phase.lr is not None and group["lr_mult"] is not None
@@ -252,7 +255,7 @@ class Runner:
         self.pending |= values
         for schedule in self.schedules:
             schedule.after("epoch")
-            schedule.after_metrics(values)
+            schedule.after_metrics(values, self.epoch)
         every = self.val_every
         ends = self.iteration >= self.total_iterations
         due = ends or self.limit is not None or (every.unit == "epochs" and self.epoch % every.count == 0)
@@ -283,7 +286,7 @@ class Runner:
         metrics = {f"val/{name}": value for name, value in values.items()}
         self.pending |= metrics
         for schedule in self.schedules:
-            schedule.after_metrics(metrics)
+            schedule.after_metrics(metrics, self.epoch + 1 if self.position else self.epoch)
         self.call("after_val", metrics=metrics)
 
     def evaluate(self, loader: Loader, split: Literal["val", "test"]) -> dict[str, float] | None:

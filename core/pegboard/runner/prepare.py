@@ -14,6 +14,7 @@ from pegboard.errors import ConfigError, PegboardError, Problem
 from pegboard.runner import record
 from pegboard.runner.build import Builder, Split, placed
 from pegboard.runner.figures import Figures
+from pegboard.runner.groups import add_again
 from pegboard.runner.phases import plan
 from pegboard.runner.speed import Speed
 from pegboard.runner.state import load_weights, refuse_other_layout, restore
@@ -51,6 +52,8 @@ def rehearsal(run: "Runner") -> None:
         _lengths(run)
         _parts(run)
         run.enter_phase(run.resume["phase"] if run.resume else 0)
+        if run.limit is None:
+            _compare_horizons(run)
 
 
 def testing(run: "Runner", split: Split, state: Mapping[str, Any]) -> None:
@@ -123,7 +126,10 @@ def _parts(run: "Runner") -> None:
     run.freezing = Freezing(run.model)
     run.step = builder.step(run.model)
     run.optimizer = builder.optimizer(run.model, _frozen_throughout(run))
+    run.groups_built = len(run.optimizer.param_groups)
     run.rates = [group["lr"] for group in run.optimizer.param_groups]
+    if run.resume is not None:
+        add_again(run.model, run.optimizer, run.resume.get("added_groups") or [])
     run.needs_closure = _needs_closure(run.optimizer)
     epochs = sum(phase.epochs for phase in run.phases)
     run.schedules = builder.schedules(
@@ -134,6 +140,15 @@ def _parts(run: "Runner") -> None:
     run.clip = builder.values["clip_grad"] or {}
     run.figures = Figures(builder.metrics())
     run.use_hooks(builder.hooks())
+
+
+def _compare_horizons(run: "Runner") -> None:
+    """Warn of schedules that are meant to last otherwise than the run or their phase does."""
+    builder, epochs = run.builder, sum(phase.epochs for phase in run.phases)
+    builder.warn_of_horizons(builder.values["scheduler"], "scheduler", run.total_iterations, epochs)
+    for number, phase in enumerate(run.phases):
+        path = f"phases.{number}.scheduler"
+        builder.warn_of_horizons(phase.scheduler, path, phase.end - phase.start, phase.epochs)
 
 
 def _frozen_throughout(run: "Runner") -> set[str]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pegboard.config.dump import to_data
 from pegboard.errors import CheckpointError
+from pegboard.runner.groups import added
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
@@ -25,6 +26,7 @@ def gather(run: "Runner") -> dict[str, Any]:
         "validation_due": run.validation_due,
         "model": run.model.state_dict(),
         "optimizer": run.optimizer.state_dict(),
+        "added_groups": added(run.model, run.optimizer, run.groups_built, run.rates),
         "schedules": [schedule.state_dict() for schedule in run.schedules],
         "scaler": run.scaler.state_dict() if run.scaler else None,
         "figures": run.figures.state_dict(),
@@ -73,6 +75,7 @@ def restore(run: "Runner", state: dict[str, Any]) -> None:
     run.epoch, run.position, run.iteration = state["epoch"], state["position"], state["iteration"]
     run.validation_due = state["validation_due"]
     load_weights(run.model, state["model"])
+    _recall_added(run, state.get("added_groups") or [])
     if len(state["schedules"]) != len(run.schedules):
         raise CheckpointError(
             f"the checkpoint has {len(state['schedules'])} schedulers, the config {len(run.schedules)}"
@@ -92,6 +95,14 @@ def restore(run: "Runner", state: dict[str, Any]) -> None:
     run.pending = dict(state["pending"])
     run.final = dict(state["final"])
     run.best = {name: (value, epoch) for name, (value, epoch) in state["best"].items()}
+
+
+def _recall_added(run: "Runner", groups: list[Mapping[str, Any]]) -> None:
+    """Parameters of groups that a hook added may have been frozen until then, and their rates are not the config's."""
+    run.rates[run.groups_built :] = [group["rate"] for group in groups if group["rate"] is not None]
+    for group in groups:
+        for name in group["params"]:
+            run.model.get_parameter(name).requires_grad_(name in group["learn"])
 
 
 def load_weights(model: Any, weights: dict[str, Tensor]) -> None:

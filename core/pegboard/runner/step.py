@@ -113,8 +113,8 @@ class Step(nn.Module):
 def gradients(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradScaler | None") -> Computed:
     """Run a batch forward and backward, in ``pieces`` micro-batches if memory is short.
 
-    The pieces' losses count by their share of the batch, so that a loss that averages over samples gives the
-    gradients of the whole batch, a short last piece included.
+    The pieces' losses count by their share of the batch, so that a loss that averages over samples, or over what its
+    ``mass(targets)`` says, gives the gradients of the whole batch, a short last piece included.
 
     Returns:
         what the whole batch gives, detached.
@@ -144,15 +144,28 @@ def _in_pieces(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradSca
         if not len(piece.inputs):
             continue
         loss, outputs, parts, logged = step(piece)
-        share = len(piece.inputs) / size
-        loss = loss * share
+        parts = {name: _share_of(step, name, part, piece, batch) for name, part in parts.items()}
+        loss = torch.stack(list(parts.values())).sum() if parts else _share_of(step, "", loss, piece, batch)
         _backward(loss, scaler)
-        for name, value in {"": loss, **{name: part * share for name, part in parts.items()}}.items():
+        for name, value in {"": loss, **parts}.items():
             total[name] = total[name] + value.detach() if name in total else value.detach()
         kept.append(_detached(outputs))
     if not total:
         raise PegboardError("a batch without samples cannot be trained on")
     return Computed(total.pop(""), torch.cat(kept) if isinstance(kept[0], Tensor) else kept, total, logged)
+
+
+def _share_of(step: Step, name: str, loss: Tensor, piece: Batch, batch: Batch) -> Tensor:
+    """What the loss of a piece adds to that of its batch.
+
+    A criterion that averages over something else than samples says over how much: ``mass(targets)``, a scalar tensor.
+    """
+    criterion = step.criterion.losses.get(name) if isinstance(step.criterion, WeightedLosses) else step.criterion
+    mass = getattr(criterion, "mass", None)
+    if mass is None or step.training_step is not None:
+        return loss * (len(piece.inputs) / len(batch.inputs))
+    share = mass(piece.targets).to(loss.dtype) / mass(batch.targets).to(loss.dtype)
+    return torch.where(share > 0, loss * share, torch.zeros_like(loss))  # the mean over nothing is nan
 
 
 def _backward(loss: Tensor, scaler: "torch.amp.GradScaler | None") -> None:

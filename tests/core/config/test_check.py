@@ -166,7 +166,7 @@ def test_a_part_within_a_part_is_checked_alike(problems, transform, path, messag
 
 
 def test_a_metric_that_is_switched_off_cannot_be_watched(problems):
-    text = "scheduler = dict(type='ReduceLROnPlateau', unit='epoch', monitor='val/top1')\n"
+    text = "scheduler = dict(type='ReduceLROnPlateau', unit='epoch', monitor='val/top1', mode='max')\n"
     assert problems(text) == []
     [found] = problems(text + "metrics = dict(top1=None)\n")
     assert "scheduler.monitor: no metric of this run is called 'val/top1'" in found

@@ -1,0 +1,62 @@
+"""Arguments of losses that are of another time, or that leave the step without the one number that it needs."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pegboard import LOSSES, MODELS, Config, Problem, source
+from pegboard.errors import did_you_mean
+
+WEIGHED_BY_CLASS = ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
+
+
+def problems(config: Config) -> Iterator[Problem]:
+    """What is wrong with torch's losses in a config that is otherwise sound."""
+    loss = config.values.get("loss") or {}
+    parts = {"loss": loss} if "type" in loss else {f"loss.{name}": part for name, part in loss.items()}
+    for path, part in parts.items():
+        entry = LOSSES.find(part["type"]) if part else None
+        if entry is not None and entry.package == "torch":
+            yield from _loss(config, entry.name, part, path)
+
+
+def _loss(config: Config, name: str, loss: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    old = {"size_average": "sum", "reduce": "none"}  # what each meant where it was False
+    for argument, otherwise in old.items():
+        if loss.get(argument) is not None:
+            today = "mean" if loss[argument] else otherwise
+            yield config.problem(f"{path}.{argument}", f"{argument} is of the torch of 2018; write reduction={today!r}")
+    yield from _reduction(config, name, loss.get("reduction", "mean"), f"{path}.reduction")
+    if loss.get("weight") == "balanced" and name not in WEIGHED_BY_CLASS:
+        yield config.problem(
+            f"{path}.weight",
+            f"{name} has no weight a class, so none can be balanced; {', '.join(WEIGHED_BY_CLASS)} have",
+        )
+
+
+def _reduction(config: Config, name: str, reduction: Any, path: str) -> Iterator[Problem]:
+    known = ["mean", "sum", *(["batchmean"] if name == "KLDivLoss" else [])]
+    if reduction == "elementwise_mean":
+        yield config.problem(path, "'elementwise_mean' is of the torch of 2018; write 'mean'")
+    elif reduction == "none":
+        if not _has_training_step(config.values["model"]):
+            yield config.problem(
+                path,
+                "'none' gives a number for each sample and the step needs one; write 'mean', or give the model a "
+                "training_step that makes one of them",
+            )
+    elif reduction not in known:
+        hint = did_you_mean(reduction, known, otherwise=f"; there are {', '.join(known)}")
+        yield config.problem(path, f"{name} has no reduction {reduction!r}{hint}")
+    elif reduction == "sum" and (config.values.get("accumulate") or 1) > 1:
+        yield config.problem(path, "'sum' cannot be accumulated, for the pieces of a batch are averaged; write 'mean'")
+
+
+def _has_training_step(model: Mapping[str, Any]) -> bool:
+    """Whether the model makes its own loss of what the criterion gives; read from its source if it is not imported."""
+    entry = MODELS.find(model["type"])
+    if not isinstance(entry.target, str):
+        return hasattr(entry.target, "training_step")
+    found = source.find(entry.target)
+    body = found[1].body if found else []
+    return any(isinstance(node, ast.FunctionDef) and node.name == "training_step" for node in body)
