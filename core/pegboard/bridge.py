@@ -22,6 +22,10 @@ class Bridge:
         names: reads the library's source (``pegboard.source``): part name -> ``"module:attribute"``.
         supplied: arguments that the run fills in, where a part has them.
         parts: arguments that are themselves parts, with their board, where a part has them.
+        words: what the run knows and a config may write by name as the value of any argument, e.g.
+            ``out_features="num_classes"``.
+        wrap: address of ``function(factory, arguments, supply)``, which builds a part in place of
+            ``factory(**arguments)``; ``supply["fresh"]`` is False where its weights are about to be loaded.
         error: why its names cannot be read, once that was tried; it then has no parts.
     """
 
@@ -31,6 +35,8 @@ class Bridge:
     names: Callable[[], Mapping[str, str]]
     supplied: Sequence[str] = ()
     parts: Mapping[str, Any] = field(default_factory=dict)
+    words: Sequence[str] = ()
+    wrap: str = ""
     error: str = field(default="", compare=False)
 
     @cached_property

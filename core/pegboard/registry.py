@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pegboard import source
@@ -40,6 +41,9 @@ class Entry:
         parts: which arguments are themselves parts (or lists, or dicts by name, of parts) of which board.
         supplied: arguments that the run fills in unless the config gives them, e.g. ``("num_classes",)``.
         metrics: arguments that name a metric of the run, e.g. ``("monitor",)``; checked before the run starts.
+        makers: arguments among ``parts`` that the factory gets as a function without arguments, which builds the part
+            anew at each call.
+        words, wrap: as in ``Bridge``.
     """
 
     name: str
@@ -50,6 +54,9 @@ class Entry:
     supplied: Sequence[str] = ()
     metrics: Sequence[str] = ()
     is_bridge: bool = False
+    makers: Sequence[str] = ()
+    words: Sequence[str] = ()
+    wrap: str = ""
 
     @property
     def address(self) -> str:
@@ -111,12 +118,15 @@ class Registry:
         parts: "Mapping[str, Registry] | None" = None,
         supplied: Sequence[str] = (),
         metrics: Sequence[str] = (),
+        makers: Sequence[str] = (),
     ) -> Any:
         """Decorator: ``@MODELS.register`` or ``@MODELS.register(name="net", supplied=("num_classes",))``."""
 
         def add(factory: T) -> T:
             plugin = _registering.get() or factory.__module__.split(".")[0]
-            entry = Entry(name or factory.__name__, plugin, factory, "", parts or {}, supplied, metrics)
+            entry = Entry(
+                name or factory.__name__, plugin, factory, "", parts or {}, supplied, metrics, makers=makers
+            )
             self._add(entry)
             return factory
 
@@ -131,10 +141,11 @@ class Registry:
         parts: "Mapping[str, Registry] | None" = None,
         supplied: Sequence[str] = (),
         metrics: Sequence[str] = (),
+        makers: Sequence[str] = (),
     ) -> None:
         """Hang up a part by the address ``"package.module:attribute"``, which is imported when it is first built."""
         plugin = _registering.get() or target.split(".")[0].split(":")[0]
-        self._add(Entry(name, plugin, target, summary, parts or {}, supplied, metrics))
+        self._add(Entry(name, plugin, target, summary, parts or {}, supplied, metrics, makers=makers))
 
     def add_bridge(self, bridge: Bridge) -> None:
         """Make every class of a library known by its name, as a fallback; ``bridge.name:Class`` reaches it always."""
@@ -249,7 +260,15 @@ class Registry:
         supply = supply or {}
         for argument, board in entry.parts.items():
             if argument in kwargs:
-                kwargs[argument] = _build_nested(board, kwargs[argument], f"{where}.{argument}".lstrip("."), supply)
+                path = f"{where}.{argument}".lstrip(".")
+                make = partial(_build_nested, board, kwargs[argument], path, supply)
+                kwargs[argument] = make if argument in entry.makers else make()
+        for argument, word in kwargs.items():
+            if isinstance(word, str) and word in entry.words:
+                if word not in supply:
+                    message = f"the data does not say its {word}; write the value itself"
+                    raise ConfigError([Problem(message, f"{where}.{argument}".lstrip("."))])
+                kwargs[argument] = supply[word]
         signature = entry.signature()
         for argument in entry.supplied:
             if argument in supply and argument in signature.parameters and argument not in kwargs:
@@ -262,14 +281,24 @@ class Registry:
                 message += did_you_mean(unknown, signature.parameters)
             raise ConfigError([Problem(f"{entry.name}: {message}", where)]) from None
         try:
-            return entry.factory(**kwargs)
+            return resolve(entry.wrap)(entry.factory, kwargs, supply) if entry.wrap else entry.factory(**kwargs)
         except Exception as error:
             error.add_note(f"while building {where or self.kind}: {entry.plugin}:{entry.name}")
             raise
 
 
 def _bridged(bridge: Bridge, name: str) -> Entry:
-    return Entry(name, bridge.name, bridge.targets[name], "", bridge.parts, bridge.supplied, is_bridge=True)
+    return Entry(
+        name,
+        bridge.name,
+        bridge.targets[name],
+        "",
+        bridge.parts,
+        bridge.supplied,
+        is_bridge=True,
+        words=bridge.words,
+        wrap=bridge.wrap,
+    )
 
 
 def _build_nested(board: Registry, value: Any, where: str, supply: Mapping[str, Any]) -> Any:

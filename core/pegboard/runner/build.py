@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.utils.data import Subset
 
 from pegboard import address
 from pegboard.config.duration import Duration
 from pegboard.config.keys import DEFAULT_HOOKS, LOADER_KEYS, RUN_KEYS
 from pegboard.config.load import Config
+from pegboard.console import quiet
+from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
+from pegboard.data.samples import Samples
 from pegboard.errors import ConfigError, PegboardError, Problem
 from pegboard.hooks.hook import Hook
 from pegboard.plugins import load_plugin
@@ -29,6 +33,8 @@ from pegboard.weights.pretrained import load_pretrained
 logger = logging.getLogger("pegboard")
 
 Split = Literal["train", "val", "test"]
+
+_FUNCTIONS = ("collate", "target_transform")  # keys of a loader that may hold an address
 
 
 class Builder:
@@ -46,16 +52,38 @@ class Builder:
         cfg = {name: key.default for name, key in LOADER_KEYS.items()} | self.values[split]
         dataset = DATASETS.build(cfg.pop("dataset"), f"{split}.dataset")
         self.learn_from(dataset, cfg["target_transform"])
-        transforms = [
-            TRANSFORMS.build(part, f"{split}.transforms.{index}", self.known)
-            for index, part in enumerate(_listed(cfg.pop("transforms")))
-        ]
+        transforms = self.transforms(cfg.pop("transforms"), f"{split}.transforms")
         if cfg["sampler"] is not None:
             cfg["sampler"] = SAMPLERS.build(cfg["sampler"], f"{split}.sampler", {"data_source": dataset})
-        for key in ("collate", "target_transform"):
+        for key in _FUNCTIONS:
             if isinstance(cfg[key], str):
                 cfg[key] = address.resolve(cfg[key])
         return Loader(dataset, transforms, seed=self.values["seed"], device=self.device, what=split, **cfg)
+
+    def transforms(self, parts: Any, where: str) -> list[Any]:
+        """The transforms of a loader, in order; ``where`` is their config path."""
+        return [TRANSFORMS.build(part, f"{where}.{index}", self.known) for index, part in enumerate(_listed(parts))]
+
+    def glimpse(self, split: Split, dataset: Any) -> Batch:
+        """The first sample of a split twice, through its transforms, as a batch of the training device.
+
+        It also tells the size of the images, ``known["image_size"]`` in pixels as (height, width) where it is that of
+        the first, the middle and the last; and ``known["input_shape"]``, of one input.
+        """
+        cfg = {name: key.default for name, key in LOADER_KEYS.items()} | self.values[split]
+        own = {key: address.resolve(cfg[key]) if isinstance(cfg[key], str) else cfg[key] for key in _FUNCTIONS}
+        transforms = self.transforms(cfg["transforms"], f"{split}.transforms")
+        seed, twice = self.values["seed"], Subset(dataset, [0, 0])
+        with quiet():
+            loader = Loader(twice, transforms, batch_size=2, mode="workers", seed=seed, device=self.device, **own)
+        batch = next(loader.batches(0))
+        samples = Samples(dataset)
+        sizes = {tuple(samples[i][0].shape[-2:]) for i in sorted({0, len(samples) // 2, len(samples) - 1})}
+        if len(sizes) == 1:
+            self.known["image_size"] = list(sizes.pop())
+        if isinstance(batch.inputs, Tensor):
+            self.known["input_shape"] = list(batch.inputs.shape[1:])
+        return batch
 
     def learn_from(self, dataset: Any, relabelled: Any = None) -> None:
         """Keep what a dataset says of itself, for the arguments that other parts let the run supply.
@@ -84,7 +112,7 @@ class Builder:
                 they are about to be loaded.
         """
         torch.manual_seed(self.values["seed"])
-        model: nn.Module = MODELS.build(self.values["model"], "model", self.known)
+        model: nn.Module = MODELS.build(self.values["model"], "model", {**self.known, "fresh": fresh})
         if not isinstance(model, nn.Module):
             raise ConfigError([Problem(f"built a {type(model).__name__}, which is no torch.nn.Module", "model")])
         if fresh:
@@ -249,8 +277,6 @@ def choose_device(wanted: str) -> torch.device:
 def fingerprint(loader: Loader) -> str:
     """A short hash of how many samples there are and of up to 64 of them, spread evenly."""
     import hashlib
-
-    from pegboard.data.samples import Samples
 
     samples = Samples(loader.dataset)
     count = len(samples)

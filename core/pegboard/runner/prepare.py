@@ -12,6 +12,7 @@ from pegboard.data.loader import Loader
 from pegboard.errors import ConfigError, PegboardError, Problem
 from pegboard.runner import record
 from pegboard.runner.build import Builder, Split, placed
+from pegboard.runner.dry_run import dry_run, same_randomness
 from pegboard.runner.figures import Figures
 from pegboard.runner.phases import plan
 from pegboard.runner.speed import Speed
@@ -102,6 +103,10 @@ def _parts(run: "Runner") -> None:
     run.model = builder.model(fresh=run.resume is None)
     run.freezing = Freezing(run.model)
     run.step = builder.step(run.model)
+    with same_randomness(run.generators):
+        batch = builder.glimpse("train", run.train_loader.dataset)
+        if run.resume is None:
+            dry_run(run.step, batch.inputs)
     run.optimizer = builder.optimizer(run.model, _frozen_throughout(run))
     run.rates = [group["lr"] for group in run.optimizer.param_groups]
     run.needs_closure = _needs_closure(run.optimizer)
