@@ -27,6 +27,8 @@ LEAST: dict[tuple[str, str], dict[str, Any]] = {
     ("datasets", "CIFAR10"): {"root": "none", "split": "test", "on_missing": "stand-in", "download": False},
     ("datasets", "DrawnShapes"): {"count": 2},  # to be quick; it needs none
     ("transforms", "RandomCrop"): {"size": 4},
+    ("models", "Sequential"): {"layers": [{"type": "Flatten"}]},
+    ("models", "Repeat"): {"block": {"type": "ReLU"}, "times": 2},
     ("hooks", "EarlyStop"): {"metric": "val/loss", "better": "lower"},
     ("hooks", "BestCheckpoint"): {"metric": "val/loss", "better": "lower"},
 }

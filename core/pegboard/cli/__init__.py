@@ -13,6 +13,9 @@ COMMANDS = {
     "train": "train what a config describes",
     "test": "evaluate a run, a checkpoint or a weights file",
     "check": "find everything wrong with a config, without running it",
+    "predict": "classify images with a run or a checkpoint",
+    "export": "write a run's model for others, with its preprocessing and classes described",
+    "model": "list a model's layers: shapes, parameters, FLOPs, and how each is trained",
     "print": "print a config as it is after bases and overrides",
     "plugins": "list plugins, and the parts that they register",
 }

@@ -46,11 +46,13 @@ class Builder:
         self.values |= {name: value for name, value in config.values.items() if value is not None}
         self.device = choose_device(self.values["device"])
         self.known: dict[str, Any] = {}  # what the data tells the other parts: num_classes, classes, mean, std
+        self.datasets: dict[str, Any] = {}  # those that were built, by split
 
     def loader(self, split: Split) -> Loader:
         """The loader of a split; the first one built tells the number of classes and the statistics."""
         cfg = {name: key.default for name, key in LOADER_KEYS.items()} | self.values[split]
         dataset = DATASETS.build(cfg.pop("dataset"), f"{split}.dataset")
+        self.datasets[split] = dataset
         self.learn_from(dataset, cfg["target_transform"])
         transforms = self.transforms(cfg.pop("transforms"), f"{split}.transforms")
         if cfg["sampler"] is not None:
