@@ -124,9 +124,7 @@ class Registry:
 
         def add(factory: T) -> T:
             plugin = _registering.get() or factory.__module__.split(".")[0]
-            entry = Entry(
-                name or factory.__name__, plugin, factory, "", parts or {}, supplied, metrics, makers=makers
-            )
+            entry = Entry(name or factory.__name__, plugin, factory, "", parts or {}, supplied, metrics, makers=makers)
             self._add(entry)
             return factory
 

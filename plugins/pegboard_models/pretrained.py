@@ -1,4 +1,4 @@
-"""How models of torchvision and timm are built: with somebody's weights, and a head for as many classes as there are."""
+"""How models of torchvision and timm are built: with somebody's weights, and a head for as many classes as asked for."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -88,7 +88,7 @@ def nothing_fetched(weights: type) -> Iterator[None]:
     get, load = weights.get_state_dict, nn.Module.load_state_dict  # type: ignore[attr-defined]
     try:
         weights.get_state_dict = lambda *_, **__: {}  # type: ignore[attr-defined]
-        nn.Module.load_state_dict = lambda *_, **__: None  # type: ignore[method-assign,assignment,return-value]
+        nn.Module.load_state_dict = lambda *_, **__: None  # type: ignore[method-assign]
         yield
     finally:
         weights.get_state_dict = get  # type: ignore[attr-defined]
@@ -121,7 +121,7 @@ def replace_head(model: nn.Module, theirs: int, wanted: int) -> list[str]:
         parent, _, own_name = name.rpartition(".")
         setattr(model.get_submodule(parent), own_name, _fresh(old, wanted))
     if getattr(model, "num_classes", None) == theirs:
-        model.num_classes = wanted
+        setattr(model, "num_classes", wanted)  # noqa: B010  # torch's stubs take attributes of a module for tensors
     return list(last.values())
 
 

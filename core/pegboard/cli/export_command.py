@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="safetensors",
         help="safetensors, torch (a plain state dict) or torch-export (a program that runs without the model's code)",
     )
-    parser.add_argument("--out", metavar="FILE", help="model.safetensors, model.pt or model.pt2 in the run folder unless given")
+    parser.add_argument(
+        "--out", metavar="FILE", help="model.safetensors, model.pt or model.pt2 in the run folder unless given"
+    )
     parser.add_argument(
         "--input", type=int, nargs="+", metavar="N", help="size of one input, where the checkpoint does not say"
     )
@@ -35,7 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     found = opened.open_run(opened.named(Path(arguments.path), arguments.checkpoint))
     file = Path(arguments.out) if arguments.out else found.beside / f"model{SUFFIX[arguments.format]}"
     if file.is_dir():
-        raise CheckpointError(f"--out {file} is a folder; say the file, e.g. {file / 'model'}{SUFFIX[arguments.format]}")
+        raise CheckpointError(
+            f"--out {file} is a folder; say the file, e.g. {file / 'model'}{SUFFIX[arguments.format]}"
+        )
     if file.resolve() == found.file.resolve():
         raise CheckpointError(f"--out {file} is the checkpoint itself; choose another name")
     size = tuple(arguments.input) if arguments.input else None

@@ -21,7 +21,9 @@ SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     opened.add_arguments(parser)
-    parser.add_argument("images", nargs="+", metavar="IMAGE_OR_FOLDER", help="image files; of a folder all in and below it")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE_OR_FOLDER", help="image files; of a folder all in and below it"
+    )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="how many classes to name; 5 unless given")
     parser.add_argument("--json", action="store_true", help="print a list of objects instead of a table")
 

@@ -51,14 +51,14 @@ def dry_run(step: Step, inputs: Any) -> None:
 def same_randomness(generators: Sequence[torch.Generator]) -> Iterator[None]:
     """What is drawn inside is as if it had not been."""
     states = [generator.get_state() for generator in generators]
-    of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # transforms may use them
+    of_python, of_numpy = random.getstate(), np.random.get_state()  # transforms may use them
     try:
         yield
     finally:
         for generator, state in zip(generators, states, strict=True):
             generator.set_state(state)
         random.setstate(of_python)
-        np.random.set_state(of_numpy)  # noqa: NPY002
+        np.random.set_state(of_numpy)
 
 
 def explain(name: str, module: nn.Module, given: Any, error: Exception) -> str:

@@ -1,6 +1,7 @@
 """What a model predicts for every sample of a split, as a CSV file."""
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,18 +64,23 @@ def predictions_file(run: "Runner", path: str | None, split: str) -> Iterator[No
     """Write the predictions of the evaluation of ``split`` inside to ``path``; nothing is written where it is None.
 
     Raises:
-        DataError: the file cannot be written.
+        DataError: no file can lie there.
     """
     if path is None:
         yield
         return
+    file = Path(path)
+    if file.is_dir() or not file.parent.is_dir():
+        what = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+        raise DataError(f"--predictions {path}: {what}; expected the name of a CSV file")
+    temporary = file.with_name(f".{file.name}-{os.getpid()}")
     try:
-        file = Path(path).open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise DataError(f"--predictions {path}: cannot be written: {error.strerror}") from error
-    with file:
-        run.use_hooks({**run.hooks, "predictions": Predictions(file, split)})
-        yield
+        with temporary.open("w", encoding="utf-8", newline="") as opened:
+            run.use_hooks({**run.hooks, "predictions": Predictions(opened, split)})
+            yield
+        temporary.replace(file)  # whole or not at all
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def paths_of(dataset: Any) -> Sequence[Any] | None:

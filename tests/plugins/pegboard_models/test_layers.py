@@ -76,9 +76,10 @@ def test_what_is_wrong_inside_is_found_by_check() -> None:
         "model.layers.b.block.type: no 'ReLUU' in models; did you mean 'ReLU'?",
         "model.layers.b.times: must be int, got 'many'",
     ]
-    assert "out_features: must be int, got 'num_clases'" in problems(
-        {"type": "Linear", "in_features": 3072, "out_features": "num_clases"}
-    )[0]
+    assert (
+        "out_features: must be int, got 'num_clases'"
+        in problems({"type": "Linear", "in_features": 3072, "out_features": "num_clases"})[0]
+    )
 
 
 @pytest.mark.parametrize(
