@@ -88,7 +88,7 @@ class Entry:
         if self.summary:
             return self.summary
         if isinstance(self.target, str):
-            return source.summary(self.target)
+            return source.summary(self.target) or self.target
         return source.first_line(self.target.__doc__)
 
 

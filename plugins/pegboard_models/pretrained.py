@@ -1,4 +1,4 @@
-"""How models of torchvision and timm are built: with somebody's weights, and a head for as many classes as asked for."""
+"""How models of torchvision and timm are built: with somebody's weights, a head for as many classes as asked for."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
