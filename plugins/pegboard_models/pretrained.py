@@ -34,6 +34,7 @@ def torchvision_model(factory: Callable[..., nn.Module], arguments: dict[str, An
     arguments = {**arguments, "weights": weights, "num_classes": theirs}
     if supply.get("fresh", True):
         model = _fetched(factory, arguments, weights)
+        logger.info("weights from %s", weights.url)
     else:
         with nothing_fetched(type(weights)):
             model = factory(**arguments)

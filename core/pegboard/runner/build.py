@@ -69,8 +69,8 @@ class Builder:
     def glimpse(self, split: Split, dataset: Any) -> Batch:
         """The first sample of a split twice, through its transforms, as a batch of the training device.
 
-        It also tells the size of the images, ``known["image_size"]`` in pixels as (height, width) where it is that of
-        the first, the middle and the last; and ``known["input_shape"]``, of one input.
+        That of the training data tells the size of the images, ``known["image_size"]`` in pixels as (height, width)
+        where it is that of the first, the middle and the last; and ``known["input_shape"]``, of one input.
         """
         cfg = {name: key.default for name, key in LOADER_KEYS.items()} | self.values[split]
         own = {key: address.resolve(cfg[key]) if isinstance(cfg[key], str) else cfg[key] for key in _FUNCTIONS}
@@ -79,6 +79,8 @@ class Builder:
         with quiet():
             loader = Loader(twice, transforms, batch_size=2, mode="workers", seed=seed, device=self.device, **own)
         batch = next(loader.batches(0))
+        if split != "train":
+            return batch
         samples = Samples(dataset)
         sizes = {tuple(samples[i][0].shape[-2:]) for i in sorted({0, len(samples) // 2, len(samples) - 1})}
         if len(sizes) == 1:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import is_lazy
 
 from pegboard.errors import ConfigError, Problem
 from pegboard.runner.step import Step
@@ -20,11 +21,15 @@ OF_TORCH = (RuntimeError,)
 OF_A_LAYER = (RuntimeError, ValueError, IndexError, AssertionError, TypeError)
 
 
-def dry_run(step: Step, inputs: Any) -> None:
-    """Send inputs through the model in eval mode, without gradients; nothing of the model is changed by it.
+def dry_run(step: Step, inputs: Any, split: str = "train") -> None:
+    """Send inputs through the model in eval mode, without gradients; nothing of the model is changed by it, but that
+    lazy layers (``LazyLinear`` and its like) take their shapes from them.
 
     A model with a ``training_step`` of its own is left alone: what it wants is its own affair. So is an error that its
     own code raises: the run meets it in a moment, and shows where it comes from.
+
+    Args:
+        split: whose inputs they are, for the message.
 
     Raises:
         ConfigError: a layer cannot take what it gets; it is named, with the expected and the received shapes.
@@ -43,7 +48,7 @@ def dry_run(step: Step, inputs: Any) -> None:
             name, module, given = running[-1] if running else ("", model, inputs)
             of_torch = type(module).__module__.startswith("torch.nn.")
             if isinstance(error, OF_A_LAYER if of_torch else OF_TORCH):
-                message = explain(name, module, given, error)
+                message = ("" if split == "train" else f"with {split!r} data: ") + explain(name, module, given, error)
                 raise ConfigError([Problem(message, "model")]) from error
 
 
@@ -137,6 +142,7 @@ def _unchanged(model: nn.Module) -> Iterator[None]:
         (module, name, buffer, None if buffer is None else buffer.clone())
         for module in model.modules()
         for name, buffer in module._buffers.items()
+        if buffer is None or not is_lazy(buffer)
     ]
     try:
         yield

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from pegboard.config.duration import Duration
 from pegboard.data.loader import Loader
@@ -103,10 +104,7 @@ def _parts(run: "Runner") -> None:
     run.model = builder.model(fresh=run.resume is None)
     run.freezing = Freezing(run.model)
     run.step = builder.step(run.model)
-    with same_randomness(run.generators):
-        batch = builder.glimpse("train", run.train_loader.dataset)
-        if run.resume is None:
-            dry_run(run.step, batch.inputs)
+    _look(run)
     run.optimizer = builder.optimizer(run.model, _frozen_throughout(run))
     run.rates = [group["lr"] for group in run.optimizer.param_groups]
     run.needs_closure = _needs_closure(run.optimizer)
@@ -119,6 +117,21 @@ def _parts(run: "Runner") -> None:
     run.clip = builder.values["clip_grad"] or {}
     run.figures = Figures(builder.metrics())
     run.use_hooks(builder.hooks())
+
+
+def _look(run: "Runner") -> None:
+    """Does a batch of the training data go through the model, and one of the validation data, if it is of other size?
+
+    A model that is about to be resumed has shown so before; its lazy layers still need their shapes.
+    """
+    with same_randomness(run.generators):
+        inputs = run.builder.glimpse("train", run.train_loader.dataset).inputs
+        if run.resume is None or any(is_lazy(parameter) for parameter in run.model.parameters()):
+            dry_run(run.step, inputs)
+        if run.resume is None and run.val_loader is not None:
+            others = run.builder.glimpse("val", run.val_loader.dataset).inputs
+            if getattr(others, "shape", None) != getattr(inputs, "shape", None):
+                dry_run(run.step, others, "val")
 
 
 def _frozen_throughout(run: "Runner") -> set[str]:

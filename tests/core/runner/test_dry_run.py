@@ -162,3 +162,27 @@ def test_what_the_data_says_of_its_size_is_kept(tmp_path: Path) -> None:
     run = runs.train(tmp_path / "run")
     assert (run.builder.known["image_size"], run.builder.known["input_shape"]) == ([8, 8], [3, 8, 8])
     assert runs.newest(tmp_path / "run")["known"]["input_shape"] == [3, 8, 8]
+
+
+def test_validation_data_of_another_size_is_found_before_the_first_epoch(tmp_path: Path) -> None:
+    val = {**runs.values()["val"], "dataset": {"type": "Dots", "size": 9}}
+    message = r"model: with 'val' data: layer 'fc', Linear, expects \(\.\.\., 192\), got \(2, 243\)"
+    with pytest.raises(ConfigError, match=message):
+        runs.train(tmp_path / "run", val=val)
+
+
+def test_lazy_layers_take_their_shapes_from_the_data_and_resume(tmp_path: Path) -> None:
+    layers = [
+        {"type": "LazyConv2d", "out_channels": 4, "kernel_size": 3},
+        {"type": "LazyBatchNorm2d"},
+        {"type": "Flatten"},
+        {"type": "LazyLinear", "out_features": "num_classes"},
+    ]
+    model = {"type": "Sequential", "layers": layers}
+    whole = runs.train(tmp_path / "whole", model=model)
+    assert whole.model[3].in_features == 144
+    again = runs.runner(tmp_path / "part", runs.checkpoint(tmp_path / "whole", 3), model=model)
+    again.train()
+    assert runs.same(dict(again.model.state_dict()), dict(whole.model.state_dict()))
+    test = runs.runner(tmp_path / "test", model=model, test=runs.values()["val"])
+    assert "test/top1" in test.test(state=runs.newest(tmp_path / "whole"))
