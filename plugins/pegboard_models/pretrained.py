@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -68,15 +70,17 @@ def find_weights(model: str, wanted: Any) -> "WeightsEnum":
 
 
 def _fetched(factory: Callable[..., nn.Module], arguments: dict[str, Any], weights: "WeightsEnum") -> nn.Module:
+    from torch.hub import get_dir
+
     try:
         return factory(**arguments)
-    except OSError as error:  # of urllib
-        from torch.hub import get_dir
-
-        raise PegboardError(
-            f"{factory.__name__}: weights {weights.name} cannot be fetched from {weights.url}: {error}; "
-            f"a copy of that file in {get_dir()}/checkpoints does as well"
-        ) from error
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:  # no network, another checksum, damaged bytes
+        file = Path(get_dir(), "checkpoints", weights.url.rpartition("/")[2])
+        about, reason = f"{factory.__name__}: weights {weights.name}", shorten(str(error), 200)
+        if file.is_file():
+            raise PegboardError(f"{about} cannot be loaded: {reason}; if {file} is damaged, remove it") from error
+        message = f"{about} cannot be fetched from {weights.url}: {reason}; a copy of it at {file} does as well"
+        raise PegboardError(message) from error
 
 
 @contextmanager

@@ -84,6 +84,15 @@ def test_weights_that_cannot_be_fetched_say_where_a_copy_may_lie(hub: Path) -> N
         build("shufflenet_v2_x0_5", weights="IMAGENET1K_V1")
 
 
+@pytest.mark.parametrize("damage", [b"", b"no weights at all", None])
+def test_a_damaged_file_is_named(hub: Path, damage: bytes | None) -> None:
+    put(hub, "shufflenet_v2_x0_5")
+    [file] = hub.iterdir()
+    file.write_bytes(file.read_bytes()[:5000] if damage is None else damage)
+    with pytest.raises(PegboardError, match=rf"cannot be loaded: .*{file.name} is damaged, remove it"):
+        build("shufflenet_v2_x0_5", weights="DEFAULT")
+
+
 def test_weights_that_there_are_not(hub: Path) -> None:
     with pytest.raises(PegboardError, match=r"resnet18 has no weights 'DEFALT'; did you mean 'DEFAULT'\?"):
         build("resnet18", weights="DEFALT")
