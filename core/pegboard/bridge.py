@@ -24,7 +24,10 @@ class Bridge:
         parts: arguments that are themselves parts, with their board, where a part has them.
         takes: what a config gives as an argument where the class takes something that no config can hold, as an
             annotation: ``{"weight": "list[float] | None"}`` for a tensor.
-        via: ``"module:function"``, called as ``function(factory, arguments, supply)`` in place of the class.
+        words: what the run knows and a config may write by name as the value of any argument, e.g.
+            ``out_features="num_classes"``.
+        via: address of ``function(factory, arguments, supply)``, which builds a part in place of
+            ``factory(**arguments)``; ``supply["fresh"]`` is False where its weights are about to be loaded.
         error: why its names cannot be read, once that was tried; it then has no parts.
     """
 
@@ -35,6 +38,7 @@ class Bridge:
     supplied: Sequence[str] = ()
     parts: Mapping[str, Any] = field(default_factory=dict)
     takes: Mapping[str, str] = field(default_factory=dict)
+    words: Sequence[str] = ()
     via: str = ""
     error: str = field(default="", compare=False)
 

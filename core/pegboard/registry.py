@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pegboard import source
@@ -40,7 +41,9 @@ class Entry:
         parts: which arguments are themselves parts (or lists, or dicts by name, of parts) of which board.
         supplied: arguments that the run fills in unless the config gives them, e.g. ``("num_classes",)``.
         metrics: arguments that name a metric of the run, e.g. ``("monitor",)``; checked before the run starts.
-        takes, via: as of the bridge that brought it.
+        makers: arguments among ``parts`` that the factory gets as a function without arguments, which builds the part
+            anew at each call.
+        takes, words, via: as in ``Bridge``.
     """
 
     name: str
@@ -52,6 +55,8 @@ class Entry:
     metrics: Sequence[str] = ()
     is_bridge: bool = False
     takes: Mapping[str, str] = field(default_factory=dict)
+    makers: Sequence[str] = ()
+    words: Sequence[str] = ()
     via: str = ""
 
     @property
@@ -95,7 +100,7 @@ class Entry:
         if self.summary:
             return self.summary
         if isinstance(self.target, str):
-            return source.summary(self.target)
+            return source.summary(self.target) or self.target
         return source.first_line(self.target.__doc__)
 
 
@@ -125,12 +130,13 @@ class Registry:
         parts: "Mapping[str, Registry] | None" = None,
         supplied: Sequence[str] = (),
         metrics: Sequence[str] = (),
+        makers: Sequence[str] = (),
     ) -> Any:
         """Decorator: ``@MODELS.register`` or ``@MODELS.register(name="net", supplied=("num_classes",))``."""
 
         def add(factory: T) -> T:
             plugin = _registering.get() or factory.__module__.split(".")[0]
-            entry = Entry(name or factory.__name__, plugin, factory, "", parts or {}, supplied, metrics)
+            entry = Entry(name or factory.__name__, plugin, factory, "", parts or {}, supplied, metrics, makers=makers)
             self._add(entry)
             return factory
 
@@ -145,10 +151,11 @@ class Registry:
         parts: "Mapping[str, Registry] | None" = None,
         supplied: Sequence[str] = (),
         metrics: Sequence[str] = (),
+        makers: Sequence[str] = (),
     ) -> None:
         """Hang up a part by the address ``"package.module:attribute"``, which is imported when it is first built."""
         plugin = _registering.get() or target.split(".")[0].split(":")[0]
-        self._add(Entry(name, plugin, target, summary, parts or {}, supplied, metrics))
+        self._add(Entry(name, plugin, target, summary, parts or {}, supplied, metrics, makers=makers))
 
     def add_bridge(self, bridge: Bridge) -> None:
         """Make every class of a library known by its name, as a fallback; ``bridge.name:Class`` reaches it always."""
@@ -263,7 +270,15 @@ class Registry:
         supply = supply or {}
         for argument, board in entry.parts.items():
             if argument in kwargs:
-                kwargs[argument] = _build_nested(board, kwargs[argument], f"{where}.{argument}".lstrip("."), supply)
+                path = f"{where}.{argument}".lstrip(".")
+                make = partial(_build_nested, board, kwargs[argument], path, supply)
+                kwargs[argument] = make if argument in entry.makers else make()
+        for argument, word in kwargs.items():
+            if isinstance(word, str) and word in entry.words:
+                if word not in supply:
+                    message = f"the data does not say its {word}; write the value itself"
+                    raise ConfigError([Problem(message, f"{where}.{argument}".lstrip("."))])
+                kwargs[argument] = supply[word]
         signature = entry.signature()
         for argument in entry.supplied:
             if argument in supply and argument in signature.parameters and argument not in kwargs:
@@ -300,6 +315,7 @@ def _bridged(bridge: Bridge, name: str) -> Entry:
         supplied=bridge.supplied,
         is_bridge=True,
         takes=bridge.takes,
+        words=bridge.words,
         via=bridge.via,
     )
 

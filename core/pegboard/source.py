@@ -300,7 +300,7 @@ def _carried(
                 return None
             followed = True
             taken = {keyword.arg for keyword in call.keywords}
-            for parameter in list(onward.parameters.values())[_positional_count(call) :]:
+            for parameter in _left_open(onward, _positional_count(call)):
                 if parameter.kind == inspect.Parameter.VAR_KEYWORD:
                     return None
                 if parameter.name not in taken and parameter.kind != inspect.Parameter.VAR_POSITIONAL:
@@ -323,6 +323,19 @@ def _popped(call: ast.Call, kwargs: str) -> str:
         name = call.args[0]
         return name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
     return ""
+
+
+def _left_open(onward: inspect.Signature, count: int) -> list[inspect.Parameter]:
+    """The parameters that ``count`` positional arguments leave open.
+
+    Those that go into ``*args``, which is handed on, fill the first of what the callee needs: torchvision's
+    ``_shufflenetv2(weights, progress, *args, **kwargs)``.
+    """
+    parameters = list(onward.parameters.values())
+    variadic = next((i for i, p in enumerate(parameters) if p.kind == inspect.Parameter.VAR_POSITIONAL), count)
+    surplus = max(0, count - variadic)
+    needed = [p for p in parameters[variadic:] if p.default is p.empty and p.kind == inspect.Parameter.KEYWORD_ONLY]
+    return [p for p in parameters[min(count, variadic) :] if p not in needed[:surplus]]
 
 
 def _positional_count(call: ast.Call) -> int:

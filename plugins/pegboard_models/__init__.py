@@ -1,14 +1,28 @@
-"""Models: LeNet, and bridges to every torch.nn layer and every classification model of torchvision and timm."""
+"""Models: LeNet, a small ResNet, layers put together by a config, and bridges to every torch.nn layer and every
+classification model of torchvision and timm."""
 
 from pegboard import Boards, Bridge, hookimpl
+from pegboard.registry import MODELS
 from pegboard_models import families
 
 
 @hookimpl
 def pegboard_register(boards: Boards) -> None:
     boards.models.add_lazy("LeNet", "pegboard_models.lenet:LeNet", supplied=("num_classes",))
-    boards.models.add_bridge(Bridge("torch", "torch", "layers", families.torch_layers))
+    boards.models.add_lazy("ResNet", "pegboard_models.resnet:ResNet", supplied=("num_classes",))
+    boards.models.add_lazy("Sequential", "pegboard_models.layers:Sequential", parts={"layers": MODELS})
+    boards.models.add_lazy("Repeat", "pegboard_models.layers:Repeat", parts={"block": MODELS}, makers=("block",))
+    boards.models.add_bridge(Bridge("torch", "torch", "layers", families.torch_layers, words=("num_classes",)))
     boards.models.add_bridge(
-        Bridge("torchvision", "torchvision", "models", families.torchvision_models, supplied=("num_classes",))
+        Bridge(
+            "torchvision",
+            "torchvision",
+            "models",
+            families.torchvision_models,
+            supplied=("num_classes",),
+            via="pegboard_models.pretrained:torchvision_model",
+        )
     )
-    boards.models.add_bridge(Bridge("timm", "timm", "models", families.timm_models, supplied=("num_classes",)))
+    boards.models.add_bridge(
+        Bridge("timm", "timm", "models", families.timm_models, via="pegboard_models.pretrained:timm_model")
+    )

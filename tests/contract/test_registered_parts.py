@@ -38,6 +38,8 @@ LEAST: dict[tuple[str, str], dict[str, Any]] = {
     ("transforms", "Pad"): {"padding": 2},
     ("transforms", "RandomAffine"): {"degrees": 20},
     ("transforms", "RandomCrop"): {"size": 4},
+    ("models", "Sequential"): {"layers": [{"type": "Flatten"}]},
+    ("models", "Repeat"): {"block": {"type": "ReLU"}, "times": 2},
     ("hooks", "EarlyStop"): {"metric": "val/loss", "better": "lower"},
     ("hooks", "BestCheckpoint"): {"metric": "val/loss", "better": "lower"},
     ("transforms", "RandomResizedCrop"): {"size": 4},

@@ -5,18 +5,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pegboard.cli import opened
 from pegboard.cli.common import add_overrides
 from pegboard.config import Config, check
 from pegboard.console import show_log, table
-from pegboard.errors import CheckpointError, ConfigError, did_you_mean
-
-LAST = "last"
+from pegboard.errors import CheckpointError, ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "path", metavar="RUN_OR_CHECKPOINT", help="a run folder, a checkpoint, or (with --config) a state dict"
-    )
+    opened.add_arguments(parser, ", a checkpoint, or (with --config) a state dict")
     parser.add_argument(
         "--config", metavar="CONFIG", help="for a bare weights file: the config that says what it is; it is run"
     )
@@ -24,14 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--split", default="test", choices=("train", "val", "test"), help="which data; test unless given"
     )
     parser.add_argument(
-        "--checkpoint",
-        default=LAST,
-        metavar="NAME",
-        help="of a run folder: last, or what a hook wrote beside it, such as best; last unless given",
-    )
-    parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument(
-        "--plugins", nargs="+", metavar="PLUGIN", help="run these files or modules first; the run's own are not"
+        "--predictions", metavar="FILE", help="write what is predicted for every sample to this CSV file"
     )
     add_overrides(parser)
 
@@ -39,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the figures and write test.json."""
     show_log()
-    path = Path(arguments.path)
-    if arguments.checkpoint != LAST:
-        path = _named(path, arguments.checkpoint)
+    path = opened.named(Path(arguments.path), arguments.checkpoint)
     options = arguments.cfg_options + ([f"device={arguments.device!r}"] if arguments.device else [])
     config, state, beside = (
         _with_config(path, arguments.config, options) if arguments.config else _of_run(path, options)
@@ -57,40 +45,20 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(problems)
     from pegboard.runner import Runner
     from pegboard.runner.folder import write_json
+    from pegboard.runner.predictions import predictions_file
 
-    metrics = Runner(config).test(arguments.split, state)
+    runner = Runner(config)
+    with predictions_file(runner, arguments.predictions, arguments.split):
+        metrics = runner.test(arguments.split, state)
     table(("", "value"), [(name, f"{value:.4f}") for name, value in metrics.items()], file=sys.stdout)
     write_json(beside / "test.json", {"checkpoint": str(path), "split": arguments.split, "metrics": metrics})
     return 0
 
 
-def _named(path: Path, name: str) -> Path:
-    """The file ``name.pt`` beside a run's checkpoints."""
-    from pegboard.runner.folder import find_run
-
-    if path.is_file():
-        raise CheckpointError(f"{path} is a checkpoint already; --checkpoint {name} is for a run folder")
-    file = find_run(path) / "checkpoints" / f"{name}.pt"
-    if not file.is_file():
-        names = [LAST, *(other.stem for other in file.parent.glob("*.pt"))]
-        hint = "; the hook BestCheckpoint writes it after a validation" if name == "best" else ""
-        raise CheckpointError(f"there is no {file}{did_you_mean(name, names, otherwise=hint)}")
-    return file
-
-
 def _of_run(path: Path, options: list[str]) -> tuple[Config, dict[str, Any], Path]:
     """The config that a checkpoint of ours holds as data; no config file is run."""
-    from pegboard import checkpoint
-    from pegboard.runner.folder import find_run
-
-    if path.is_file():
-        state, beside = checkpoint.load(path), path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    else:
-        beside = find_run(path)
-        path, state = checkpoint.Checkpoints(beside / "checkpoints").newest()
-    if "config" not in state or "model" not in state:
-        raise CheckpointError(f"{path} is no checkpoint of pegboard but a bare file of weights; say --config CONFIG")
-    config = Config.from_values(state["config"], str(path))
+    file, state, beside = opened.open_run(path, "; say --config CONFIG")
+    config = Config.from_values(state["config"], str(file))
     config.override(options)
     return config, state, beside
 

@@ -27,7 +27,7 @@ from pegboard.errors import PegboardError, Problem, did_you_mean, nearest
 from pegboard.plugins import ask_each, load_plugin
 from pegboard.registry import BOARDS, Entry, Registry
 
-Purpose = Literal["train", "test"]
+Purpose = Literal["train", "test", "model"]
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -39,7 +39,8 @@ def check(config: Config, purpose: Purpose = "train") -> list[Problem]:
     """Every problem of a config, in the order of its keys; an empty list if it can be run.
 
     Args:
-        purpose: ``"train"`` asks for all that a training run needs, ``"test"`` for model and test data only.
+        purpose: ``"train"`` asks for all that a training run needs, ``"test"`` for model and test data only,
+            ``"model"`` for the model alone.
     """
     return _Checker(config).run(purpose)
 
@@ -85,7 +86,8 @@ class _Checker:
                 self.problems += found
 
     def missing(self, purpose: Purpose) -> None:
-        needed: Sequence[str] = NEEDED_TO_TRAIN if purpose == "train" else ("model", "test")
+        needs: Mapping[str, Sequence[str]] = {"train": NEEDED_TO_TRAIN, "test": ("model", "test"), "model": ("model",)}
+        needed = needs[purpose]
         if self.config.values.get("phases"):
             needed = tuple(name for name in needed if name != "train_for")
         misspelt = {nearest(problem.path, needed) for problem in self.problems}
@@ -307,6 +309,8 @@ class _Checker:
                 self.nested(entry.parts[name], value, where, inside=entry.parts[name] is board)
             elif name in entry.metrics and isinstance(value, str):
                 self.metric(value, where)
+            elif isinstance(value, str) and value in entry.words:
+                continue  # the run puts what it knows in its place
             elif parameter.annotation is not inspect.Parameter.empty and not _is_default_none(parameter, value):
                 self.fits(_text(parameter.annotation), value, where)
         if extra:

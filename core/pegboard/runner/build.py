@@ -7,13 +7,16 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.utils.data import Subset
 
 from pegboard import address
 from pegboard.config.duration import Duration
 from pegboard.config.keys import DEFAULT_HOOKS, LOADER_KEYS, RUN_KEYS
 from pegboard.config.load import Config
+from pegboard.console import quiet
+from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
 from pegboard.data.samples import Samples
 from pegboard.errors import ConfigError, PegboardError, Problem
@@ -31,6 +34,8 @@ logger = logging.getLogger("pegboard")
 
 Split = Literal["train", "val", "test"]
 
+_FUNCTIONS = ("collate", "target_transform")  # keys of a loader that may hold an address
+
 
 class Builder:
     """Builds each part of one run; a value that the config leaves out has its default from the table of run keys."""
@@ -41,22 +46,48 @@ class Builder:
         self.values |= {name: value for name, value in config.values.items() if value is not None}
         self.device = choose_device(self.values["device"])
         self.known: dict[str, Any] = {}  # what the data tells the other parts: num_classes, classes, mean, std
+        self.datasets: dict[str, Any] = {}  # those that were built, by split
 
     def loader(self, split: Split) -> Loader:
         """The loader of a split; the first one built tells the number of classes and the statistics."""
         cfg = {name: key.default for name, key in LOADER_KEYS.items()} | self.values[split]
         dataset = DATASETS.build(cfg.pop("dataset"), f"{split}.dataset")
+        self.datasets[split] = dataset
         self.learn_from(dataset, cfg["target_transform"])
         if split == "train" and (counts := self.class_counts(dataset, cfg["target_transform"])):
             self.known["class_counts"] = counts
-        transforms = [
-            TRANSFORMS.build(part, f"{split}.transforms.{index}", self.known)
-            for index, part in enumerate(_listed(cfg.pop("transforms")))
-        ]
+        transforms = self.transforms(cfg.pop("transforms"), f"{split}.transforms")
         if cfg["sampler"] is not None:
             cfg["sampler"] = SAMPLERS.build(cfg["sampler"], f"{split}.sampler", {"data_source": dataset})
-        cfg |= {key: _resolved(cfg[key]) for key in ("collate", "target_transform")}
+        cfg |= {key: _resolved(cfg[key]) for key in _FUNCTIONS}
         return Loader(dataset, transforms, seed=self.values["seed"], device=self.device, what=split, **cfg)
+
+    def transforms(self, parts: Any, where: str) -> list[Any]:
+        """The transforms of a loader, in order; ``where`` is their config path."""
+        return [TRANSFORMS.build(part, f"{where}.{index}", self.known) for index, part in enumerate(_listed(parts))]
+
+    def glimpse(self, split: Split, dataset: Any) -> Batch:
+        """The first sample of a split twice, through its transforms, as a batch of the training device.
+
+        That of the training data tells the size of the images, ``known["image_size"]`` in pixels as (height, width)
+        where it is that of the first, the middle and the last; and ``known["input_shape"]``, of one input.
+        """
+        cfg = {name: key.default for name, key in LOADER_KEYS.items()} | self.values[split]
+        own = {key: _resolved(cfg[key]) for key in _FUNCTIONS}
+        transforms = self.transforms(cfg["transforms"], f"{split}.transforms")
+        seed, twice = self.values["seed"], Subset(dataset, [0, 0])
+        with quiet():
+            loader = Loader(twice, transforms, batch_size=2, mode="workers", seed=seed, device=self.device, **own)
+        batch = next(loader.batches(0))
+        if split != "train":
+            return batch
+        samples = Samples(dataset)
+        sizes = {tuple(samples[i][0].shape[-2:]) for i in sorted({0, len(samples) // 2, len(samples) - 1})}
+        if len(sizes) == 1:
+            self.known["image_size"] = list(sizes.pop())
+        if isinstance(batch.inputs, Tensor):
+            self.known["input_shape"] = list(batch.inputs.shape[1:])
+        return batch
 
     def learn_from(self, dataset: Any, relabelled: Any = None) -> None:
         """Keep what a dataset says of itself, for the arguments that other parts let the run supply.
@@ -103,7 +134,7 @@ class Builder:
                 they are about to be loaded.
         """
         torch.manual_seed(self.values["seed"])
-        model: nn.Module = MODELS.build(self.values["model"], "model", self.known)
+        model: nn.Module = MODELS.build(self.values["model"], "model", {**self.known, "fresh": fresh})
         if not isinstance(model, nn.Module):
             raise ConfigError([Problem(f"built a {type(model).__name__}, which is no torch.nn.Module", "model")])
         if fresh:

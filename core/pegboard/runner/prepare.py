@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from pegboard.config.duration import Duration
 from pegboard.data.loader import Loader
 from pegboard.errors import ConfigError, PegboardError, Problem
 from pegboard.runner import record
 from pegboard.runner.build import Builder, Split, placed
+from pegboard.runner.dry_run import dry_run, same_randomness
 from pegboard.runner.figures import Figures
 from pegboard.runner.groups import add_again
 from pegboard.runner.phases import plan
@@ -45,7 +47,7 @@ def training(run: "Runner") -> None:
 
 
 def rehearsal(run: "Runner") -> None:
-    """Build every part, but read no images and write nothing: enough to look at a run that is not to take place."""
+    """Build every part, but read a few images at most and write nothing: enough to look at a run that is not to be."""
     with placed(run.config):
         _surroundings(run)
         _data(run)
@@ -125,6 +127,7 @@ def _parts(run: "Runner") -> None:
     run.model = builder.model(fresh=run.resume is None)
     run.freezing = Freezing(run.model)
     run.step = builder.step(run.model)
+    _look(run)
     run.optimizer = builder.optimizer(run.model, _frozen_throughout(run))
     run.groups_built = len(run.optimizer.param_groups)
     run.rates = [group["lr"] for group in run.optimizer.param_groups]
@@ -149,6 +152,21 @@ def _compare_horizons(run: "Runner") -> None:
     for number, phase in enumerate(run.phases):
         path = f"phases.{number}.scheduler"
         builder.warn_of_horizons(phase.scheduler, path, phase.end - phase.start, phase.epochs)
+
+
+def _look(run: "Runner") -> None:
+    """Does a batch of the training data go through the model, and one of the validation data, if it is of other size?
+
+    A model that is about to be resumed has shown so before; its lazy layers still need their shapes.
+    """
+    with same_randomness(run.generators):
+        inputs = run.builder.glimpse("train", run.train_loader.dataset).inputs
+        if run.resume is None or any(is_lazy(parameter) for parameter in run.model.parameters()):
+            dry_run(run.step, inputs)
+        if run.resume is None and run.val_loader is not None:
+            others = run.builder.glimpse("val", run.val_loader.dataset).inputs
+            if getattr(others, "shape", None) != getattr(inputs, "shape", None):
+                dry_run(run.step, others, "val")
 
 
 def _frozen_throughout(run: "Runner") -> set[str]:

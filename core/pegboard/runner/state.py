@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from pegboard.config.dump import to_data
 from pegboard.errors import CheckpointError
@@ -116,7 +117,7 @@ def load_weights(model: Any, weights: dict[str, Tensor]) -> None:
     wrong = [
         f"{name} is {tuple(getattr(weights[name], 'shape', ()))}, the model's {tuple(own[name].shape)}"
         for name in own.keys() & weights.keys()
-        if getattr(weights[name], "shape", None) != own[name].shape
+        if not is_lazy(own[name]) and getattr(weights[name], "shape", None) != own[name].shape
     ]
     if missing or unexpected or wrong:
         parts = [

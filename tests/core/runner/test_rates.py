@@ -40,7 +40,7 @@ def test_rehearsed_rates_are_those_of_the_run(tmp_path: Path, name: str) -> None
     dataset = runs.Dots()
     loader = {**runs.values()["train"], "dataset": runs.hang("datasets", "Seen", dataset), "mode": "memory"}
     found = rehearse(runs.runner(tmp_path / "a", train=loader, **changes))
-    assert dataset.seen == [] and not (tmp_path / "a").exists(), "nothing is read or written"
+    assert len(dataset.seen) < 10 and not (tmp_path / "a").exists(), "a few images are read, nothing is written"
     real = Rates()
     run = runs.train(tmp_path / "b", hooks={"rates": runs.hang("hooks", "Rates", real)}, train=loader, **changes)
     assert [list(row) for row in zip(*found.rates, strict=True)] == real.rows

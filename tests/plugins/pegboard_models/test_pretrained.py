@@ -1,0 +1,155 @@
+"""Models of torchvision and timm for any number of classes, from weights that were fetched for another."""
+
+import logging
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pegboard import ConfigError, PegboardError
+from pegboard.registry import MODELS
+
+FAMILIES = [
+    "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "maxvit_t", "mnasnet0_5",
+    "mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t",
+    "swin_v2_t", "vgg11", "vit_b_16",
+]  # fmt: skip
+
+
+def build(name: str, fresh: bool = True, **arguments: Any) -> Any:
+    return MODELS.build({"type": name, **arguments}, "model", {"num_classes": 7, "fresh": fresh})
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder where torch.hub looks for files that it has fetched before; and no network."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+
+    def no_network(*_: Any, **__: Any) -> None:
+        raise urllib.error.URLError("no network in this test")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    return tmp_path / "hub" / "checkpoints"
+
+
+def put(hub: Path, name: str) -> dict[str, torch.Tensor]:
+    """Weights of 1000 classes, where torch.hub finds them under the name in their URL."""
+    from torchvision import models
+
+    torch.manual_seed(5)
+    state: dict[str, torch.Tensor] = models.get_model(name).state_dict()
+    torch.save(state, hub / models.get_model_weights(name).DEFAULT.url.rpartition("/")[2])
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("squeezenet1_1", "classifier.1"), ("shufflenet_v2_x0_5", "fc"), ("mnasnet0_5", "classifier.1")]
+)
+def test_weights_of_other_classes_get_a_fresh_head(
+    hub: Path, name: str, head: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = put(hub, name)
+    with caplog.at_level(logging.INFO, "pegboard"):
+        model = build(name, weights="DEFAULT").eval()
+    own = model.state_dict()
+    assert own.keys() == theirs.keys()
+    differing = {key for key in own if own[key].shape != theirs[key].shape or not torch.equal(own[key], theirs[key])}
+    assert differing == {f"{head}.weight", f"{head}.bias"}
+    assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 7)
+    assert f"{name}: weights IMAGENET1K_V1 are for 1000 classes; {head} is fresh, for 7" in caplog.text
+
+
+def test_weights_of_as_many_classes_keep_their_head(hub: Path, caplog: pytest.LogCaptureFixture) -> None:
+    theirs = put(hub, "shufflenet_v2_x0_5")
+    model = build("shufflenet_v2_x0_5", weights="ShuffleNet_V2_X0_5_Weights.DEFAULT", num_classes=1000)
+    assert torch.equal(model.fc.weight, theirs["fc.weight"])
+    assert "fresh" not in caplog.text
+
+
+def test_nothing_is_fetched_where_a_state_is_about_to_be_loaded(hub: Path) -> None:
+    model = build("shufflenet_v2_x0_5", fresh=False, weights="DEFAULT")
+    assert model.fc.out_features == 7
+    model.load_state_dict(build("shufflenet_v2_x0_5").state_dict())  # torch is as it was: a load loads, a fetch fetches
+    with pytest.raises(PegboardError, match="cannot be fetched"):
+        build("shufflenet_v2_x0_5", weights="DEFAULT")
+
+
+def test_weights_that_cannot_be_fetched_say_where_a_copy_may_lie(hub: Path) -> None:
+    message = r"shufflenet_v2_x0_5: weights IMAGENET1K_V1 cannot be fetched from https://.*no network.*hub/checkpoints"
+    with pytest.raises(PegboardError, match=message):
+        build("shufflenet_v2_x0_5", weights="IMAGENET1K_V1")
+
+
+@pytest.mark.parametrize("damage", [b"", b"no weights at all", None])
+def test_a_damaged_file_is_named(hub: Path, damage: bytes | None) -> None:
+    put(hub, "shufflenet_v2_x0_5")
+    [file] = hub.iterdir()
+    file.write_bytes(file.read_bytes()[:5000] if damage is None else damage)
+    with pytest.raises(PegboardError, match=rf"cannot be loaded: .*{file.name} is damaged, remove it"):
+        build("shufflenet_v2_x0_5", weights="DEFAULT")
+
+
+def test_weights_that_there_are_not(hub: Path) -> None:
+    with pytest.raises(PegboardError, match=r"resnet18 has no weights 'DEFALT'; did you mean 'DEFAULT'\?"):
+        build("resnet18", weights="DEFALT")
+    with pytest.raises(PegboardError, match="mnasnet0_75 has no weights 'x'; there are IMAGENET1K_V1"):
+        build("mnasnet0_75", weights="x")
+
+
+def assert_gives_seven(name: str) -> None:
+    from torchvision import models
+
+    weights = models.get_model_weights(name).DEFAULT
+    side = max(weights.meta["min_size"][0], weights.transforms().crop_size[0])
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):  # a regnet reads the sizes that it computes
+        model = build(f"torchvision:{name}", fresh=False, weights="DEFAULT").eval()
+        assert model(torch.zeros(2, 3, side, side)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_of_torchvision_gets_a_head_for_as_many_classes(name: str) -> None:
+    assert_gives_seven(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [e.name for e in MODELS.list("torchvision:*") if "regnet" not in e.name])
+def test_every_model_of_torchvision_does(name: str) -> None:
+    assert_gives_seven(name)
+
+
+def test_what_weights_change_in_a_model_holds_where_a_state_follows() -> None:
+    model = build("inception_v3", fresh=False, weights="DEFAULT")
+    assert model.transform_input  # it scales its input as its weights want it
+    assert (model.fc.out_features, model.AuxLogits.fc.out_features) == (7, 7)
+    assert build("googlenet", fresh=False, weights="DEFAULT").aux1 is None
+
+
+def test_a_head_that_cannot_be_found_is_said() -> None:
+    from pegboard_models.pretrained import replace_head
+
+    with pytest.raises(PegboardError, match=r"Sequential: its last layer '0' has 3 outputs, its weights 1000 classes"):
+        replace_head(nn.Sequential(nn.Linear(2, 3)), 1000, 7)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050", "vit_tiny_patch16_224"])
+def test_timm_gets_the_number_of_classes(name: str) -> None:
+    pytest.importorskip("timm")
+    model = build(f"timm:{name}").eval()
+    assert model(torch.zeros(2, 3, 224, 224)).shape == (2, 7)
+    assert build(f"timm:{name}", num_classes=3).num_classes == 3
+    assert build(f"timm:{name}", fresh=False, pretrained=True).num_classes == 7  # fetches nothing
+
+
+def test_a_misspelt_argument_of_timm_is_said() -> None:
+    pytest.importorskip("timm")
+    with pytest.raises(PegboardError, match="timm's resnet18: .*unexpected keyword argument 'num_clases'"):
+        build("timm:resnet18", num_clases=3)
+
+
+def test_shufflenet_needs_no_argument() -> None:
+    with pytest.raises(ConfigError, match="takes no|unexpected"):
+        build("shufflenet_v2_x0_5", stages_out_channels=[1])
