@@ -4,7 +4,6 @@ import gc
 import json
 import random
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,14 +50,14 @@ def run_fold(config: Config, folder: Path, state: Mapping[str, Any] | None) -> d
     Args:
         state: a checkpoint's, to go on from.
     """
-    with isolated():
+    with isolated(bool(config.values.get("compile"))):
         runner = Runner(config, folder, state)
         with Interrupts(runner):
             return runner.train()
 
 
 @contextmanager
-def isolated() -> Iterator[None]:
+def isolated(compiles: bool = False) -> Iterator[None]:
     """Whatever one run changes in this process is put back, so that the next one begins as the first did.
 
     That is the number of threads, which worker processes lower, the common generators, torch's choice of
@@ -70,12 +69,13 @@ def isolated() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
+        if torch.are_deterministic_algorithms_enabled() != deterministic:
+            torch.use_deterministic_algorithms(deterministic)
         random.setstate(python)
         np.random.set_state(arrays)
         torch.set_rng_state(tensors)
         gc.collect()
-        if "torch._dynamo" in sys.modules:
+        if compiles:  # torch gives up compiling what it has compiled in eight forms, and each run's model is one
             torch.compiler.reset()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -87,18 +87,16 @@ def digest(samples: Samples) -> str:
 
 def _check_distinct(dataset: Any) -> None:
     """A sample that comes twice would come to lie in the training and the validation part of a fold."""
-    twice = ""
-    if isinstance(dataset, Concat):
-        for part in dataset.datasets:
-            _check_distinct(part)
-    elif isinstance(dataset, View):
-        _check_distinct(dataset.dataset)
-        numbers, counts = np.unique(dataset.indices, return_counts=True)
-        twice = f"sample {numbers[counts > 1][0]} of what is inside it" if counts.max() > 1 else ""
-    elif isinstance(paths := getattr(dataset, "paths", None), Sequence) and len(set(paths)) < len(paths):
-        twice = next(repr(path) for path, count in Counter(paths).items() if count > 1)
-    if twice:
+    inner, indices = dataset, np.arange(len(dataset))
+    while isinstance(inner, View):
+        inner, indices = inner.dataset, inner.indices[indices]
+    paths = getattr(inner, "paths", None)
+    shown = [paths[index] for index in indices.tolist()] if isinstance(paths, Sequence) else indices.tolist()
+    sample, times = Counter(shown).most_common(1)[0]
+    if times > 1:
         raise DataError(
-            f"train.dataset: {type(dataset).__name__} shows {twice} more than once, so that a fold might be validated "
-            "on what it was trained on; expected each sample once"
+            f"train.dataset: {type(dataset).__name__} shows sample {sample!r} {times} times, so that a fold might be "
+            "validated on what it was trained on; expected each once"
         )
+    for part in inner.datasets if isinstance(inner, Concat) else ():
+        _check_distinct(part)

@@ -24,7 +24,7 @@ class Subset(View):
         fraction: the share of the samples to draw, above 0 and at most 1; ``round(fraction * n)``, at least one, each
             equally likely whatever its class, in their order.
         seed: from 0; what the draw depends on beside the number of samples.
-        file: a text file of indices, whole numbers with white space between them.
+        file: a text file of indices, whole numbers with white space between them; relative to the working directory.
 
     Raises:
         DataError: an index or the fraction is out of range, or the file is none; or not one of the three is given.

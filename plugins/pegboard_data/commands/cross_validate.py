@@ -74,7 +74,11 @@ def run(arguments: argparse.Namespace) -> int:
     folds = None if arguments.scheme == "loo" else FOLDS if arguments.folds is None else arguments.folds
     scheme = Scheme(arguments.scheme, folds, arguments.seed, arguments.stratify, arguments.group_by)
     scheme.check()
-    work = CrossValidation(config, scheme, arguments.statistics)
+    try:
+        work = CrossValidation(config, scheme, arguments.statistics)
+    except KeyboardInterrupt:
+        print("interrupted while the data was read; nothing was begun", file=sys.stderr)
+        return 130
     if arguments.scheme == "loo" and work.count > MANY_RUNS and not arguments.yes:
         raise PegboardError(
             f"leaving one out makes {work.count:,} runs; say --yes to train them all, or take --scheme kfold"
