@@ -98,7 +98,7 @@ class CrossValidation:
 
     def run(self) -> bool:
         """Run every fold that is not over, then write all figures; False if an interrupt came between."""
-        estimated = False
+        timed = 0
         for number, fold in enumerate(self.folds, 1):
             folder = self.folder / f"fold_{number}"
             summary = ended(folder)
@@ -110,9 +110,9 @@ class CrossValidation:
                 summary = self._run(number, folder, fold, state)
                 if summary["exit"] == "interrupted":
                     return False
-                if state is None and not estimated and number < self.count:
+                timed += state is None
+                if state is None and timed <= 2 and number < self.count:  # the first one imports what the others use
                     self._estimate(time.perf_counter() - begun, self.count - number)
-                    estimated = True
             metrics = {name: value for name, value in summary["final"].items() if name.startswith("val/")}
             reason = summary.get("stop_reason", "")
             self.over.append(Over(folder.name, len(fold.train), len(fold.val), metrics, reason))

@@ -117,7 +117,7 @@ def test_folds_are_trained_and_their_figures_put_together(whole):
     assert (
         "train.dataset has 18 samples: 3 runs (kfold, stratified, seed 0) in cv; val.dataset is not used" in done.stderr
     )
-    assert re.search(r"this fold took \d+:\d\d; 2 more will take about \d+:\d\d", done.stderr)
+    assert re.findall(r"this fold took \d+:\d\d; (\d) more will take about \d+:\d\d", done.stderr) == ["2", "1"]
     finals = [summary(folder / "cv" / f"fold_{number}")["final"] for number in (1, 2, 3)]
     rows = {line[:18].strip(): line[18:].split() for line in done.stdout.splitlines()}
     assert rows[""] == ["samples", "val/loss", "val/top1"]
