@@ -12,6 +12,7 @@ from pegboard.console import duration_text
 from pegboard.runner.build import placed
 from pegboard.runner.folder import new_folder
 from pegboard_data import fold_record
+from pegboard_data.facts import label_of
 from pegboard_data.fold_config import fold_config, put_indices, statistics_of
 from pegboard_data.fold_figures import Figures, figures
 from pegboard_data.fold_run import clear, ended, newest_state, run_fold
@@ -62,6 +63,7 @@ class CrossValidation:
         self.name = str(config.values.get("name") or (config.path.stem if config.path else "run"))
         with placed(config):
             self.dataset = DATASETS.build(config.values["train"]["dataset"], "train.dataset")
+        self.label = label_of(self.dataset)
         self.samples = scheme.samples(self.dataset)
         self.folds: Iterable[Fold]
         self.count, self.folds = scheme.cut(self.samples)
@@ -73,7 +75,7 @@ class CrossValidation:
         return {
             "name": self.name,
             "asked": {**vars(self.scheme), "statistics": self.statistics},
-            "data": {"samples": len(self.samples), "digest": digest(self.samples)},
+            "data": {"label": self.label, "samples": len(self.samples), "digest": digest(self.samples)},
             "values": self.config.values,
         }
 

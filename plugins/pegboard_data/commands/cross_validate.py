@@ -127,6 +127,8 @@ def _print(work: "CrossValidation") -> None:
     for fold in work.over:
         if fold.stop_reason:
             print(f"{fold.name} ended early: {fold.stop_reason}")
+    if getattr(work.dataset, "stand_in", False):
+        print("the data is a STAND-IN drawn by code; these figures say nothing about real images")
     print(f"everything is in {work.folder}")
 
 

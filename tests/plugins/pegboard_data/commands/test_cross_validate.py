@@ -313,6 +313,14 @@ def test_a_fold_that_a_hook_ends_is_over(pegboard, here):
     assert (here / "cv" / "fold_2" / "summary.json").read_bytes() == before
 
 
+def test_a_stand_in_is_said_to_be_one(pegboard, here, monkeypatch):
+    monkeypatch.setattr(ImageFolder, "stand_in", True, raising=False)
+    monkeypatch.setattr(ImageFolder, "label", "stand-in", raising=False)
+    status, out, _ = pegboard("cross-validate", "config.py", "--folds", 2, "--work-dir", "cv")
+    assert status == 0 and "the data is a STAND-IN drawn by code" in out
+    assert record(here / "cv")["data"]["label"] == "stand-in"
+
+
 # -- what is refused ------------------------------------------------------------------------------------------------
 
 
