@@ -5,7 +5,7 @@ from typing import Any
 from pegboard import Boards, Bridge, Config, Problem, hookimpl
 from pegboard.registry import DATASETS, TRANSFORMS
 from pegboard_data import families, rules
-from pegboard_data.commands import index, split, stats, verify
+from pegboard_data.commands import cross_validate, index, split, stats, verify
 
 # Transforms that take nothing from the run.
 PLAIN = (
@@ -54,5 +54,5 @@ def pegboard_check(config: Config) -> list[Problem]:
 
 @hookimpl
 def pegboard_commands() -> dict[str, Any]:
-    commands = {"split": split, "index": index, "verify": verify, "stats": stats}
-    return {name: (module.HELP, module.add_arguments, module.run) for name, module in commands.items()}
+    modules = {"split": split, "index": index, "verify": verify, "stats": stats, "cross-validate": cross_validate}
+    return {name: (module.HELP, module.add_arguments, module.run) for name, module in modules.items()}

@@ -25,6 +25,7 @@ class ImageFolder:
         targets: the class of each sample, (N,) int32.
         classes: the names of the classes, which are those of the folders.
         num_classes: how many there are.
+        paths: of each image, below ``root``.
 
     Raises:
         DataError: there are no class folders, or one has no image in it; or the folders are ``train`` and ``test``.
@@ -35,14 +36,14 @@ class ImageFolder:
         self.classes = class_names(self._root)
         check_is_one_part(self._root, self.classes, "ImageFolder")
         self.num_classes = len(self.classes)
-        self._paths = Paths()
+        self.paths = Paths()
         counts = []
         for name in self.classes:
             files = image_files(self._root / name)
             if not files:
                 raise DataError(f"{self._root / name}: no image in this class folder; expected files {kinds()}")
             for file in files:
-                self._paths.append(f"{name}/{file}")
+                self.paths.append(f"{name}/{file}")
             counts.append(len(files))
         self.targets: NDArray[np.int32] = np.repeat(np.arange(self.num_classes, dtype=np.int32), counts)
 
@@ -55,4 +56,4 @@ class ImageFolder:
         Raises:
             DataError: the file cannot be read; names the file and the index.
         """
-        return read_image(self._root / self._paths[index], f"image {index}"), int(self.targets[index])
+        return read_image(self._root / self.paths[index], f"image {index}"), int(self.targets[index])

@@ -28,6 +28,7 @@ class IndexFile:
         targets: the class of each sample, (N,) int32.
         classes: the names of the classes.
         num_classes: how many there are.
+        paths: of each image, as the file has it.
 
     Raises:
         DataError: the file is not there, or a line of it is wrong, or the first image is not found. Whether the other
@@ -40,7 +41,7 @@ class IndexFile:
         if self._root is not None and not self._root.is_dir():
             raise DataError(f"IndexFile: root {self._root}: no such folder")
         index = read_index(self._path)
-        self._paths = index.paths
+        self.paths = index.paths
         self.targets: NDArray[np.int32] = index.targets
         self.classes = index.classes
         self.num_classes = len(index.classes)
@@ -64,6 +65,6 @@ class IndexFile:
             DataError: in none of the places that it may lie in; names them all.
         """
         try:
-            return locate(self._paths[index], self._path, self._root)
+            return locate(self.paths[index], self._path, self._root)
         except DataError as error:
             raise DataError(f"image {index} of {self._path}: {error}") from None

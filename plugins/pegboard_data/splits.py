@@ -39,6 +39,7 @@ class Samples:
         classes: their names.
         groups: what must stay together, (N,) of anything that compares; None where each sample stands alone.
         stratify: keep the share of every class in every part; a class too small for that is an error.
+        what: what a message calls them.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class Samples:
         classes: Sequence[str],
         groups: NDArray[Any] | None = None,
         stratify: bool = True,
+        what: str = "SOURCE",
     ) -> None:
         self.targets = np.asarray(targets)
         self.classes = list(classes)
         self.groups = None if groups is None else np.unique(groups, return_inverse=True)[1]
         self.stratify = stratify
+        self.what = what
         self.everything: Indices = np.arange(len(self.targets))
 
     def __len__(self) -> int:
@@ -74,7 +77,7 @@ class Samples:
     def check_can_be_in(self, count: int, what: str) -> None:
         """Raise a DataError where there are fewer units than ``count`` parts, in all or of one class."""
         if self.units() < count:
-            raise DataError(f"SOURCE has {self.unit_name(self.units())}; expected at least {count}, {what}")
+            raise DataError(f"{self.what} has {self.unit_name(self.units())}; expected at least {count}, {what}")
         for number in np.unique(self.targets).tolist() if self.stratify else ():
             if self.units(number) < count:
                 raise self.too_small(number, f"expected at least {count}, {what}")
@@ -121,7 +124,7 @@ def holdout(samples: Samples, ratio: Sequence[float], seed: int) -> Parts:
         rarest = int(np.argmin(np.bincount(samples.targets, minlength=1) + len(samples) * _absent(samples)))
         raise samples.too_small(rarest, f"a part of {max(smallest, 0)} images cannot hold all {present} classes")
     if smallest < 1:
-        raise DataError(f"SOURCE has {samples.unit_name(units)}, too few for the ratios {_text(ratio)}")
+        raise DataError(f"{samples.what} has {samples.unit_name(units)}, too few for the ratios {_text(ratio)}")
     parts: Parts = {}
     rest = samples.everything
     for name in reversed(names[1:]):  # test first: how much is left to validate on does not change it
@@ -155,7 +158,7 @@ def leave_one_out(samples: Samples) -> tuple[int, Iterator[Parts]]:
     """How many folds there are, and each of them: ``valid`` is one sample, or one group, ``train`` all others."""
     count = samples.units()
     if count < 2:
-        raise DataError(f"SOURCE has {samples.unit_name(count)}; expected at least 2 to leave one out")
+        raise DataError(f"{samples.what} has {samples.unit_name(count)}; expected at least 2 to leave one out")
     kind = LeaveOneOut() if samples.groups is None else LeaveOneGroupOut()
     cuts = kind.split(samples.everything, samples.targets, samples.groups)
     return count, ({"train": train, "valid": valid} for train, valid in cuts)

@@ -85,8 +85,9 @@ def _others(arguments: list[str]) -> int:
     lines = {**COMMANDS, **{name: command[0] for name, command in added.items()}}
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: pegboard COMMAND ...\n\ncommands:")
+        width = max(map(len, lines))
         for name, line in lines.items():
-            print(f"  {name:<10} {line}")
+            print(f"  {name:<{width}} {line}")
         print("\n`pegboard COMMAND --help` says more.")
         return 0 if arguments else 2
     if arguments[0] == "--version":

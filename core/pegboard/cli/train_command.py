@@ -1,18 +1,14 @@
 """``pegboard train CONFIG``; ``tools/train.py`` is the same."""
 
 import argparse
-import signal
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pegboard.cli.common import add_config, load
+from pegboard.cli.interrupts import Interrupts
 from pegboard.config import Config, check
 from pegboard.console import show_log
 from pegboard.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pegboard.runner import Runner
 
 LATEST = "latest"
 
@@ -49,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     folder, state = _where(arguments, config)
     runner = Runner(config, folder, state, try_iterations=2 if arguments.just_try else None)
-    with _Interrupts(runner):
+    with Interrupts(runner):
         summary = runner.train()
     return 130 if summary["exit"] == "interrupted" else 0
 
@@ -73,20 +69,3 @@ def _where(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, 
     else:
         found = find_run(Path(arguments.resume))
     return folder or found, checkpoint.Checkpoints(found / "checkpoints").newest()[1]
-
-
-class _Interrupts:
-    """While it is open, the first Ctrl-C ends the run with its state saved, and a second one ends it at once."""
-
-    def __init__(self, runner: "Runner") -> None:
-        self.runner = runner
-
-    def __enter__(self) -> None:
-        self.before = signal.signal(signal.SIGINT, self._first)
-
-    def _first(self, number: int, frame: FrameType | None) -> None:
-        self.runner.interrupt("interrupted by Ctrl-C")
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def __exit__(self, *error: object) -> None:
-        signal.signal(signal.SIGINT, self.before)

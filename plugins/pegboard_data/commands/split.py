@@ -1,11 +1,10 @@
 """``pegboard split SOURCE --scheme SCHEME --out DIR``."""
 
 import argparse
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pegboard.console import table
 from pegboard.errors import DataError, PegboardError
@@ -61,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, option) is not None and arguments.scheme != scheme:
             raise PegboardError(f"--{option} belongs to --scheme {scheme}, not to {arguments.scheme}; leave it out")
     from pegboard_data.commands.writing import check_can_write
+    from pegboard_data.groups import groups_by
     from pegboard_data.sources import read_source
     from pegboard_data.splits import Samples, check_seed
 
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     [part] = found
     paths = [part.path(index) for index in range(len(part.listed))]
     _check_distinct(part, paths)
-    groups = _groups(part, arguments.group_by) if arguments.group_by is not None else None
+    groups = groups_by(arguments.group_by, part.listed) if arguments.group_by is not None else None
     samples = Samples(part.targets, part.classes, groups, arguments.stratify)
     out = Path(arguments.out).expanduser()
     check_can_write(out, _names_taken(out), part.classes, paths)
@@ -152,20 +152,3 @@ def _check_distinct(part: "Part", paths: list[Path]) -> None:
                 "or it may come to lie in two parts"
             )
         seen[path] = index
-
-
-def _groups(part: "Part", regex: str) -> Any:
-    """The group of each image, (N,)."""
-    import numpy as np
-
-    try:
-        pattern = re.compile(regex)
-    except re.error as error:
-        raise PegboardError(f"--group-by {regex!r} is no regular expression: {error}") from None
-    found = []
-    for path in part.listed:
-        match = pattern.search(path)
-        if match is None or (pattern.groups and match[1] is None):
-            raise DataError(f"--group-by {regex!r} matches nothing in {path!r}; expected a group for every image")
-        found.append(match[1] if pattern.groups else match[0])
-    return np.array(found)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pegboard import DATASETS, DataError
 from pegboard_data.class_balanced import ClassBalanced
 from pegboard_data.repeat import Repeat
-from pegboard_data.subset import Subset
+from pegboard_data.subset import Subset, write_indices
 from tests.plugins.pegboard_data.inner import Bare, Told
 
 AROUND = [
@@ -120,6 +120,7 @@ def test_another_seed_is_another_draw():
     ("arguments", "message"),
     [
         ({}, "expected either indices or a fraction"),
+        ({"indices": [0], "file": "indices.txt"}, "expected either"),
         ({"indices": [0], "fraction": 0.5}, "expected either indices or a fraction"),
         ({"indices": [0, 4]}, "index 4 is out of range; expected numbers from 0 to 3"),
         ({"indices": [-1]}, "index -1 is out of range"),
@@ -133,6 +134,33 @@ def test_another_seed_is_another_draw():
 def test_a_subset_that_cannot_be_is_refused(arguments, message):
     with pytest.raises(DataError, match=f"Subset: {message}"):
         Subset(Told(TARGETS), **arguments)
+
+
+def test_indices_come_from_a_file(tmp_path):
+    write_indices(tmp_path / "indices.txt", np.array([3, 0, 3]))
+    assert (tmp_path / "indices.txt").read_text() == "3\n0\n3\n"
+    subset = Subset(Told(TARGETS), file=str(tmp_path / "indices.txt"))
+    assert subset.indices.tolist() == [3, 0, 3] and subset.targets.tolist() == [2, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "indices.txt cannot be read as a file of indices: No such file"),
+        (b"\xff", "indices.txt cannot be read as a file of indices: it is no UTF-8 text"),
+        (b"0 1\n2 x\n", "indices.txt:2: 'x' is no index; expected whole numbers from 0"),
+        (b"0\n-1\n", "indices.txt:2: '-1' is no index"),
+        (b"0\n9999999999999999999\n", "indices.txt:2: '9999999999999999999' is no index"),
+        (b"0 4\n", "index 4 is out of range; expected numbers from 0 to 3"),
+        (b"\n", "indices.txt is empty"),
+    ],
+)
+def test_a_file_that_holds_no_indices_is_refused(tmp_path, text, message):
+    path = tmp_path / "indices.txt"
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(DataError, match=f"^Subset: .*{message}"):
+        Subset(Told(TARGETS), file=str(path))
 
 
 # -- Repeat ---------------------------------------------------------------------------------------------------------

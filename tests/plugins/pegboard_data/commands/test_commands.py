@@ -1,4 +1,4 @@
-"""All four commands: that they are there, and what they import."""
+"""All the commands: that they are there, and what they import."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_heavy_libraries_are_imported_only_where_used(python, tmp_path, argument
 def test_help_lists_the_commands(pegboard):
     status, out, err = pegboard("--help")
     assert (status, err) == (0, "")
-    for command in ("split", "index", "verify", "stats"):
+    for command in ("split", "index", "verify", "stats", "cross-validate"):
         assert f"\n  {command} " in out
         status, its_help, _ = pegboard(command, "--help")
         assert status == 0 and its_help.startswith(f"usage: pegboard {command} ")

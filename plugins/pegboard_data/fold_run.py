@@ -1,0 +1,81 @@
+"""One fold's run: fresh, resumed, or over already."""
+
+import gc
+import json
+import random
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pegboard import Config, Runner
+from pegboard.checkpoint import Checkpoints
+from pegboard.cli.interrupts import Interrupts
+from pegboard.errors import CheckpointError
+
+ENDED = ("finished", "stopped")  # a hook such as EarlyStop has the last word on the length of a run
+
+
+def ended(folder: Path) -> dict[str, Any] | None:
+    """The summary of a run that is over; None where it has to begin or to go on."""
+    try:
+        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return summary if summary.get("exit") in ENDED else None
+
+
+def newest_state(folder: Path) -> Mapping[str, Any] | None:
+    """What a run can go on from; None where it was ended before its first checkpoint, or has no whole one."""
+    checkpoints = Checkpoints(folder / "checkpoints")
+    try:
+        return checkpoints.newest()[1] if checkpoints.index() else None
+    except CheckpointError:
+        return None
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run left that cannot go on."""
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def run_fold(config: Config, folder: Path, state: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Train a fold; its summary, whose ``"exit"`` says whether Ctrl-C came between.
+
+    Args:
+        state: a checkpoint's, to go on from.
+    """
+    with isolated(bool(config.values.get("compile"))):
+        runner = Runner(config, folder, state)
+        with Interrupts(runner):
+            return runner.train()
+
+
+@contextmanager
+def isolated(compiles: bool = False) -> Iterator[None]:
+    """Whatever one run changes in this process is put back, so that the next one begins as the first did.
+
+    That is the number of threads, which worker processes lower, the common generators, torch's choice of
+    algorithms, and what was compiled; and memory is given back.
+    """
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    python, arrays, tensors = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if torch.are_deterministic_algorithms_enabled() != deterministic:
+            torch.use_deterministic_algorithms(deterministic)
+        random.setstate(python)
+        np.random.set_state(arrays)
+        torch.set_rng_state(tensors)
+        gc.collect()
+        if compiles:  # torch gives up compiling what it has compiled in eight forms, and each run's model is one
+            torch.compiler.reset()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
