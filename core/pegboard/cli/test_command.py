@@ -3,10 +3,9 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
-from pegboard.cli.common import add_overrides
-from pegboard.config import Config, check
+from pegboard.cli.common import add_overrides, of_run, with_config
+from pegboard.config import check
 from pegboard.console import show_log, table
 from pegboard.errors import CheckpointError, ConfigError, did_you_mean
 
@@ -43,9 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.checkpoint != LAST:
         path = _named(path, arguments.checkpoint)
     options = arguments.cfg_options + ([f"device={arguments.device!r}"] if arguments.device else [])
-    config, state, beside = (
-        _with_config(path, arguments.config, options) if arguments.config else _of_run(path, options)
-    )
+    config, state, beside = with_config(path, arguments.config, options) if arguments.config else of_run(path, options)
     if not arguments.config:
         config.values["plugins"] = list(arguments.plugins or ())  # a checkpoint runs nobody's code by itself
     if config.values.get(arguments.split) is None:
@@ -76,28 +73,3 @@ def _named(path: Path, name: str) -> Path:
         hint = "; the hook BestCheckpoint writes it after a validation" if name == "best" else ""
         raise CheckpointError(f"there is no {file}{did_you_mean(name, names, otherwise=hint)}")
     return file
-
-
-def _of_run(path: Path, options: list[str]) -> tuple[Config, dict[str, Any], Path]:
-    """The config that a checkpoint of ours holds as data; no config file is run."""
-    from pegboard import checkpoint
-    from pegboard.runner.folder import find_run
-
-    if path.is_file():
-        state, beside = checkpoint.load(path), path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    else:
-        beside = find_run(path)
-        path, state = checkpoint.Checkpoints(beside / "checkpoints").newest()
-    if "config" not in state or "model" not in state:
-        raise CheckpointError(f"{path} is no checkpoint of pegboard but a bare file of weights; say --config CONFIG")
-    config = Config.from_values(state["config"], str(path))
-    config.override(options)
-    return config, state, beside
-
-
-def _with_config(path: Path, config_file: str, options: list[str]) -> tuple[Config, dict[str, Any], Path]:
-    from pegboard import checkpoint
-
-    loaded = checkpoint.load(path)
-    is_ours = "config" in loaded and "model" in loaded
-    return Config.load(config_file, options), loaded if is_ours else {"model": loaded}, Path()
