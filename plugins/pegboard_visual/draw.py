@@ -62,7 +62,7 @@ def jet() -> Picture:
 def coloured(values: Map) -> Picture:
     """A map from 0 (blue) to 1 (red) in JET: (h, w) -> (h, w, 3) uint8."""
     levels = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
-    return jet()[levels]
+    return np.asarray(jet()[levels], dtype=np.uint8)
 
 
 def enlarged(values: Map, height: int, width: int) -> Map:
@@ -93,7 +93,7 @@ def gradient_picture(gradient: NDArray[np.float32]) -> Picture:
         gradient = np.repeat(gradient.mean(0, keepdims=True), 3, 0)
     largest = float(np.percentile(np.abs(gradient), 99.5)) or float(np.abs(gradient).max()) or 1.0
     values = np.clip(gradient / largest, -1, 1).transpose(1, 2, 0)
-    return np.rint(127.5 * (1 + values)).astype(np.uint8)
+    return np.asarray(np.rint(127.5 * (1 + values)), dtype=np.uint8)
 
 
 def as_picture(pixels: torch.Tensor) -> Picture:
@@ -154,8 +154,8 @@ def sheet(rows: Sequence[Row], classes: Sequence[str], heading: str, path: Path,
         _show(third, row.overlay, row.note or "overlay", RED if row.note else INK)
         _bars(bars, row, classes)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # a class name in a script without glyphs
-        canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[:, :, :3].copy()
+        canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.array(canvas.buffer_rgba(), dtype=np.uint8)[:, :, :3]  # type: ignore[no-untyped-call]
     save(pixels, path)
     return pixels
 

@@ -60,6 +60,7 @@ class GradCAM(Hook):
         self.method = method
         self.drawn = 0  # how often ``every`` had passed when it was last drawn
         self.kept: dict[int, tuple[Tensor, int | None]] = {}  # sample -> input (C, H, W), true class
+        self.wanted: set[int] = set()  # samples, while a validation goes on that is drawn
 
     def before_train(self, run: "Runner") -> None:
         """A layer that does not exist is said now, and not after five epochs."""
@@ -69,22 +70,23 @@ class GradCAM(Hook):
             raise PegboardError(f"GradCAM: the model has no layer {self.layer!r}{hint}")
 
     def before_val(self, run: "Runner") -> None:
-        self.kept = {}
+        self.kept, self.wanted = {}, set()
+        if self._is_due(run) and run.val_loader is not None:
+            order = run.val_loader.order(0)
+            self.wanted = {int(order[place * len(order) // self.images]) for place in range(self.images)}
 
     def before_val_iter(self, run: "Runner", batch: "Batch") -> None:
         """Keep the inputs that are wanted, as the network gets them; nothing is read a second time."""
-        if not self._is_due(run):
+        if not self.wanted:
             return
-        count = run.val_loader.count if run.val_loader else 0
-        wanted = {place * count // self.images for place in range(self.images)}
         for place, sample in enumerate(batch.index.tolist()):
-            if sample in wanted and sample not in self.kept:
+            if sample in self.wanted and sample not in self.kept:
                 self.kept[sample] = batch.inputs[place].detach().clone(), _class_of(batch.targets, place)
 
     def after_val(self, run: "Runner", metrics: Mapping[str, float]) -> None:
         if not self._is_due(run):
             return
-        kept, self.kept = self.kept, {}
+        kept, self.kept, self.wanted = self.kept, {}, set()
         self.drawn = self._periods(run)
         if kept:
             self._draw(run, kept)

@@ -135,7 +135,7 @@ def explain(job: Job, path: Path, names: Names, said: str) -> str:
     for start in range(0, len(targets), AT_ONCE):
         some = torch.tensor(targets[start : start + AT_ONCE])
         repeated = prepared.inputs.expand(len(some), -1, -1, -1)
-        given += list(function(job.trained.model, repeated, some, **accepted).cpu())  # type: ignore[operator]
+        given += list(function(job.trained.model, repeated, some, **accepted).cpu())
     stem = names.stem(path.stem)
     save(prepared.image, names.path(f"{stem}_image.png"))
     rows = []
