@@ -3,7 +3,7 @@
 from typing import Any
 
 from pegboard import Boards, hookimpl
-from pegboard_visual.commands import cam
+from pegboard_visual.commands import cam as cam_command  # `cam` will be the package beside it
 
 
 @hookimpl
@@ -14,4 +14,4 @@ def pegboard_register(boards: Boards) -> None:
 
 @hookimpl
 def pegboard_commands() -> dict[str, Any]:
-    return {"cam": (cam.HELP, cam.add_arguments, cam.run)}
+    return {"cam": (cam_command.HELP, cam_command.add_arguments, cam_command.run)}

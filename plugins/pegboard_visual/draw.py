@@ -30,6 +30,7 @@ logger = logging.getLogger("pegboard")
 SHARE = 0.5  # of the map's colours in an overlay
 LONGEST = 640  # pixels of an image in a sheet: a photograph's millions would not show
 DOTS = 110  # per inch of a sheet
+HEAD, PITCH = 0.45, 2.95  # inches: the heading, and each row
 INK, GREY, BLUE, RED = "#222222", "#777777", "#9db7d5", "#d1495b"
 
 
@@ -143,10 +144,18 @@ def sheet(rows: Sequence[Row], classes: Sequence[str], heading: str, path: Path,
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12.4, 0.55 + 2.95 * len(rows)), dpi=DOTS, layout="constrained", facecolor="white")
+    width, height = 12.4, HEAD + PITCH * len(rows)
+    figure = Figure(figsize=(width, height), dpi=DOTS, facecolor="white")
     canvas = FigureCanvasAgg(figure)
-    figure.suptitle(heading, x=0.012, ha="left", fontsize=13, color=INK, parse_math=False)
-    axes = figure.subplots(len(rows), 4, squeeze=False, width_ratios=(1, 1, 1, 1.05))
+    figure.text(0.012, 1 - 0.14 / height, heading, va="top", fontsize=13, color=INK, parse_math=False)
+    # Places in inches instead of a layout engine, which takes longer than all the drawing.
+    axes = [
+        [
+            figure.add_axes((left / width, (PITCH * below + 0.1) / height, wide / width, (PITCH - 0.42) / height))
+            for left, wide in ((0.1, 2.85), (3.05, 2.85), (6.0, 2.85), (10.55, 1.8))
+        ]
+        for below in reversed(range(len(rows)))
+    ]
     for row, (first, second, third, bars) in zip(rows, axes, strict=True):
         target = shortened(classes[row.target])
         _show(first, row.image, shortened(row.name, 34))
@@ -183,6 +192,7 @@ def _show(
     extent = None if like is None else (0, like.shape[1], like.shape[0], 0)
     way = "bicubic" if small else "nearest" if crisp else "antialiased"
     axes.imshow(np.asarray(image), interpolation=way, extent=extent)
+    axes.set_anchor("N")  # titles of a row stand on one line, whatever the proportions
     axes.set_title(title, fontsize=10, color=colour, parse_math=False)
     axes.axis("off")
 
@@ -195,7 +205,7 @@ def _bars(axes: "Axes", row: Row, classes: Sequence[str]) -> None:
     shares = [100 * float(row.probabilities[i]) for i in order]
     places = range(len(order))
     axes.barh(places, shares, height=0.62, color=[RED if i == row.target else BLUE for i in order])
-    names = [shortened(classes[i]) + (" (true)" if i == row.truth else "") for i in order]
+    names = [shortened(classes[i], 13) + " (true)" if i == row.truth else shortened(classes[i], 20) for i in order]
     axes.set_yticks(places, names, fontsize=9.5, color=INK, parse_math=False)
     for place, share in zip(places, shares, strict=True):
         axes.text(share + 2, place, percent(share), va="center", fontsize=9, color=INK)
