@@ -80,7 +80,8 @@ def overlay(image: Picture, values: Map, share: float = SHARE) -> Picture:
         values: (h, w), scaled to 0 to 1 here; a flat one is blue throughout.
         share: of the colours; the rest is the image.
     """
-    up = scaled(torch.from_numpy(enlarged(values, *image.shape[:2]))[None])[0].numpy()
+    first = scaled(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None])[0].numpy()
+    up = enlarged(first, *image.shape[:2])  # scaled before: enlarging a flat map leaves rounding, which would be scaled
     mixed = share * coloured(up).astype(np.float32) + (1 - share) * image.astype(np.float32)
     return np.rint(mixed).astype(np.uint8)
 

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from pegboard import PegboardError
 
+ROUNDING = 1e-6  # of the largest value: differences below are those of float32
+
 
 def upsample(maps: Tensor, size: int | Sequence[int]) -> Tensor:
     """Bring maps to the size of an image, bilinearly.
@@ -25,19 +27,24 @@ def upsample(maps: Tensor, size: int | Sequence[int]) -> Tensor:
 
 
 def scaled(maps: Tensor) -> Tensor:
-    """Each map from 0, its smallest value, to 1, its largest; a flat one becomes 0 throughout, never NaN.
+    """Each map from 0, its smallest value, to 1, its largest; a flat one becomes 0 throughout, never NaN or noise.
 
     Shapes: (B, ...) float -> the same, float32.
     """
-    flat = maps.float().flatten(1)
-    low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
-    span = torch.where(high > low, high - low, torch.ones_like(high))
-    return ((flat - low) / span).reshape(maps.shape)
+    values = maps.float().flatten(1)
+    low, high = values.amin(1, keepdim=True), values.amax(1, keepdim=True)
+    flat = is_flat(maps)[:, None]
+    span = torch.where(flat, torch.ones_like(high), high - low)
+    return torch.where(flat, torch.zeros_like(values), (values - low) / span).reshape(maps.shape)
 
 
 def is_flat(maps: Tensor) -> Tensor:
-    """Which maps have one value throughout and so show nothing, e.g. behind a dead ReLU: (B, ...) -> (B,) bool."""
-    return maps.flatten(1).amax(1) == maps.flatten(1).amin(1)
+    """Which maps have one value throughout, but for rounding, and so show nothing, e.g. behind a dead ReLU.
+
+    Shapes: (B, ...) float -> (B,) bool.
+    """
+    values = maps.float().flatten(1)
+    return values.amax(1) - values.amin(1) <= ROUNDING * values.abs().amax(1)
 
 
 def finite(maps: Tensor, what: str) -> Tensor:

@@ -18,6 +18,7 @@ from pegboard_visual.cam import (
     grad_cam_plus_plus,
     guided_backprop,
     guided_grad_cam,
+    is_flat,
     scaled,
     upsample,
 )
@@ -163,6 +164,9 @@ def test_a_batch_gives_what_each_image_gives_alone(method: Callable[..., Tensor]
 def test_scaled_and_upsampled() -> None:
     maps = torch.tensor([[[1.0, 3.0], [2.0, 5.0]], [[7.0, 7.0], [7.0, 7.0]]])
     assert scaled(maps).tolist() == [[[0.0, 0.5], [0.25, 1.0]], [[0.0, 0.0], [0.0, 0.0]]]
+    rounded = torch.full((1, 3, 3), 3.0) + torch.tensor([0.0, 2e-7, -2e-7])
+    assert is_flat(rounded) and not scaled(rounded).any()
+    assert not is_flat(rounded - 3) and float(scaled(rounded - 3).max()) == 1.0  # small, but no rounding
     assert upsample(maps, (6, 4)).shape == (2, 6, 4) and upsample(maps, 5).shape == (2, 5, 5)
     assert torch.equal(upsample(maps, 2), maps)
 

