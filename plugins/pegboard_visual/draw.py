@@ -199,10 +199,11 @@ def _show(
 
 
 def _bars(axes: "Axes", row: Row, classes: Sequence[str]) -> None:
-    """The five likeliest classes, the explained one in colour; that one also where it is not among the five."""
-    order = [int(i) for i in np.argsort(row.probabilities, kind="stable")[::-1][:5]]
-    if row.target not in order:
-        order = [*order[:4], row.target]
+    """Five classes, the likeliest on top; the explained one, in colour, and the true one are always among them."""
+    ranked = [int(i) for i in np.argsort(row.probabilities, kind="stable")[::-1]]
+    wanted = {row.target} if row.truth is None else {row.target, row.truth}
+    others = [i for i in ranked if i not in wanted][: 5 - len(wanted)]
+    order = [i for i in ranked if i in wanted or i in others]
     shares = [100 * float(row.probabilities[i]) for i in order]
     places = range(len(order))
     axes.barh(places, shares, height=0.62, color=[RED if i == row.target else BLUE for i in order])

@@ -52,6 +52,8 @@ class GradCAM(Hook):
         if method not in known:
             hint = did_you_mean(method, known, otherwise=f"; there are {', '.join(known)}")
             raise PegboardError(f"GradCAM: there is no method {method!r}{hint}")
+        if method == "guided_backprop" and layer is not None:
+            raise PegboardError("GradCAM: guided_backprop goes back to the pixels and reads no layer; leave layer out")
         try:
             self.every = Duration.parse(every)
         except ValueError as error:

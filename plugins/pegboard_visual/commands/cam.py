@@ -63,6 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
     from pegboard_visual.trained import open_trained
 
     show_log()
+    if arguments.method == "guided_backprop" and (arguments.layer or arguments.reshape):
+        raise PegboardError(
+            "guided_backprop goes back to the pixels and reads no layer: leave out --layer and --reshape"
+        )
+    if arguments.method == "cam" and arguments.reshape:
+        raise PegboardError("cam reads maps before a global average pool, never tokens: leave out --reshape")
     options = [*arguments.cfg_options, *([f"device={arguments.device!r}"] if arguments.device else [])]
     trained = open_trained(
         Path(arguments.path), arguments.config, tuple(options), tuple(arguments.plugins), arguments.size

@@ -81,7 +81,8 @@ def test_a_run_an_image_and_nothing_else(folder: Path, photo: Path, capsys: pyte
 @pytest.mark.parametrize("method", ["gradcam++", "cam", "eigencam", "guided_backprop", "guided_gradcam"])
 def test_every_method_draws(folder: Path, photo: Path, tmp_path: Path, method: str) -> None:
     out = tmp_path / "out"
-    asked = ["--method", method, "--layer", "conv2", "--target", "0", "--out", str(out), "--device", "cpu"]
+    layer = [] if method == "guided_backprop" else ["--layer", "conv2"]
+    asked = ["--method", method, *layer, "--target", "0", "--out", str(out), "--device", "cpu"]
     assert main(["cam", str(folder / "checkpoints" / "iteration_00000003.pt"), str(photo), *asked]) == 0
     raw = np.load(out / f"photo_{method}_disc.npy")
     assert raw.shape == ((3, 8, 8) if method.startswith("guided") else (4, 4))
@@ -121,14 +122,16 @@ def test_targets() -> None:
         (["--layer", "conv3"], "the Pooled has no layer 'conv3'; did you mean 'conv"),
         (["--layer", "fc"], "layer 'fc' gives (1, 4), which are no maps"),
         (["--size", "2"], "the Pooled cannot take an input (1, 3, 2, 2): "),
+        (["--layer", "conv2", "--method", "guided_backprop"], "reads no layer: leave out --layer"),
+        (["--reshape", "m:f", "--method", "cam"], "never tokens: leave out --reshape"),
         (["--reshape", "nowhere"], "--reshape nowhere: must be 'module:function'"),
     ],
 )
 def test_mistakes_are_one_sentence(
     folder: Path, photo: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = [f"{arguments[0]}={arguments[1]}"]
-    assert main(["cam", str(folder), str(photo), *arguments]) == 2
+    joined = [f"{key}={value}" for key, value in zip(arguments[::2], arguments[1::2], strict=True)]
+    assert main(["cam", str(folder), str(photo), *joined]) == 2
     assert message in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pegboard import PegboardError
-from pegboard_visual.draw import Row, coloured, gradient_picture, jet, overlay, percent, sheet
+from pegboard_visual.draw import Row, _bars, coloured, gradient_picture, jet, overlay, percent, sheet
 from tests.conftest import Command
 
 IMAGE = np.full((30, 40, 3), 200, dtype=np.uint8)
@@ -75,6 +75,15 @@ def test_a_sheet_of_any_number_of_classes_and_any_names(tmp_path: Path, count: i
     with Image.open(tmp_path / "deep" / "sheet.png") as image:
         assert np.array_equal(np.asarray(image), pixels) and pixels.shape[2] == 3
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["sheet.png"]
+
+
+def test_the_bars_hold_the_explained_and_the_true_class() -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    shares = [0.3, 0.2, 0.15, 0.12, 0.11, 0.08, 0.04]
+    _bars(axes, Row(IMAGE, IMAGE, IMAGE, "image", 5, shares, truth=6), list("abcdefg"))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c", "f", "g (true)"]
 
 
 def test_percentages() -> None:
