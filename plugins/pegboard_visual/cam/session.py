@@ -40,6 +40,8 @@ def undisturbed(model: nn.Module) -> Iterator[nn.Module]:
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
+        for kind in {p.device.type for p in inner.parameters()}:
+            stack.enter_context(torch.autocast(kind, enabled=False))  # in full, also for a caller under autocast
         used = {p.device for p in inner.parameters() if p.device.type == "cuda"}
         stack.enter_context(torch.random.fork_rng([device.index or 0 for device in used]))
         if any(_is_compiled(module) for module, _ in modes):

@@ -88,7 +88,7 @@ def test_frozen_weights_and_dropout_and_modes_make_no_difference(method: Method)
     model = nets.pooled()
     with torch.inference_mode():
         assert torch.equal(method(model, images.clone(), 1), expected)
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(method(model, images, 1), expected)
 
 
