@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from pegboard import Hook
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from tensorboardX import SummaryWriter
 
     from pegboard import Runner
@@ -24,19 +26,27 @@ class TensorBoard(Hook):
         self.writer: SummaryWriter | None = None
 
     def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
-        if self.writer is None:  # only now: importing it takes a while, and the first iterations should not wait
-            from tensorboardX import SummaryWriter
-
-            self.writer = SummaryWriter(str(run.folder / "tensorboard"))
+        writer = self._open(run)
         grouped: dict[str, dict[str, float]] = {}
         for name, value in values.items():
             series, slash, figure = name.partition("/")
             if slash and series in SERIES:
                 grouped.setdefault(self._group(run, figure), {})[SERIES[series]] = value
             elif name not in ("epoch", "iteration"):
-                self.writer.add_scalar(name, value, values["iteration"])
+                writer.add_scalar(name, value, values["iteration"])
         for group, both in grouped.items():
-            self.writer.add_scalars(group, both, values["epoch"])
+            writer.add_scalars(group, both, values["epoch"])
+
+    def picture(self, run: "Runner", name: str, pixels: "NDArray[np.uint8]") -> None:
+        """Show an image, (H, W, 3) uint8, against the iteration; other hooks call this."""
+        self._open(run).add_image(name, pixels, run.iteration, dataformats="HWC")
+
+    def _open(self, run: "Runner") -> "SummaryWriter":
+        if self.writer is None:  # only now: importing it takes a while, and the first iterations should not wait
+            from tensorboardX import SummaryWriter
+
+            self.writer = SummaryWriter(str(run.folder / "tensorboard"))
+        return self.writer
 
     @staticmethod
     def _group(run: "Runner", figure: str) -> str:

@@ -40,6 +40,7 @@ LEAST: dict[tuple[str, str], dict[str, Any]] = {
     ("transforms", "RandomCrop"): {"size": 4},
     ("models", "Sequential"): {"layers": [{"type": "Flatten"}]},
     ("models", "Repeat"): {"block": {"type": "ReLU"}, "times": 2},
+    ("hooks", "GradCAM"): {"images": 2},  # to be quick; it needs none
     ("hooks", "EarlyStop"): {"metric": "val/loss", "better": "lower"},
     ("hooks", "BestCheckpoint"): {"metric": "val/loss", "better": "lower"},
     ("transforms", "RandomResizedCrop"): {"size": 4},

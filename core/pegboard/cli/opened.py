@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pegboard.config import Config
 from pegboard.errors import CheckpointError, did_you_mean
 
 LAST = "last"
@@ -78,3 +79,24 @@ def open_run(path: Path, instead: str = "") -> Opened:
     if "config" not in state or "model" not in state:
         raise CheckpointError(f"{path} is no checkpoint of pegboard but a bare file of weights{instead}")
     return Opened(path, state, beside)
+
+
+def of_run(path: Path, options: list[str]) -> tuple[Config, dict[str, Any], Path]:
+    """The config that a checkpoint of ours holds as data, its contents, and the run's folder; no config file is run.
+
+    Raises:
+        CheckpointError: it is none of ours, or damaged, or not there.
+    """
+    file, state, beside = open_run(path, "; say --config CONFIG")
+    config = Config.from_values(state["config"], str(file))
+    config.override(options)
+    return config, state, beside
+
+
+def with_config(path: Path, config_file: str, options: list[str]) -> tuple[Config, dict[str, Any], Path]:
+    """The config file, which is run, and the weights of a file that says nothing of itself."""
+    from pegboard import checkpoint
+
+    loaded = checkpoint.load(path)
+    is_ours = "config" in loaded and "model" in loaded
+    return Config.load(config_file, options), loaded if is_ours else {"model": loaded}, Path()

@@ -3,11 +3,10 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from pegboard.cli import opened
 from pegboard.cli.common import add_overrides
-from pegboard.config import Config, check
+from pegboard.config import check
 from pegboard.console import show_log, table
 from pegboard.errors import CheckpointError, ConfigError
 
@@ -32,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     path = opened.named(Path(arguments.path), arguments.checkpoint)
     options = arguments.cfg_options + ([f"device={arguments.device!r}"] if arguments.device else [])
     config, state, beside = (
-        _with_config(path, arguments.config, options) if arguments.config else _of_run(path, options)
+        opened.with_config(path, arguments.config, options) if arguments.config else opened.of_run(path, options)
     )
     if not arguments.config:
         config.values["plugins"] = list(arguments.plugins or ())  # a checkpoint runs nobody's code by itself
@@ -53,19 +52,3 @@ def run(arguments: argparse.Namespace) -> int:
     table(("", "value"), [(name, f"{value:.4f}") for name, value in metrics.items()], file=sys.stdout)
     write_json(beside / "test.json", {"checkpoint": str(path), "split": arguments.split, "metrics": metrics})
     return 0
-
-
-def _of_run(path: Path, options: list[str]) -> tuple[Config, dict[str, Any], Path]:
-    """The config that a checkpoint of ours holds as data; no config file is run."""
-    file, state, beside = opened.open_run(path, "; say --config CONFIG")
-    config = Config.from_values(state["config"], str(file))
-    config.override(options)
-    return config, state, beside
-
-
-def _with_config(path: Path, config_file: str, options: list[str]) -> tuple[Config, dict[str, Any], Path]:
-    from pegboard import checkpoint
-
-    loaded = checkpoint.load(path)
-    is_ours = "config" in loaded and "model" in loaded
-    return Config.load(config_file, options), loaded if is_ours else {"model": loaded}, Path()

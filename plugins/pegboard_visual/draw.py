@@ -1,0 +1,225 @@
+"""Maps as pictures: colours, an overlay on the image, and the contact sheet.
+
+Dimension letters: H x W an image, h x w a map.
+"""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from pegboard import PegboardError
+from pegboard_visual.cam.maps import scaled, upsample
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Picture = NDArray[np.uint8]  # (H, W, 3) RGB
+Map = NDArray[np.float32]  # (h, w)
+
+logger = logging.getLogger("pegboard")
+
+SHARE = 0.5  # of the map's colours in an overlay
+LONGEST = 640  # pixels of an image in a sheet: a photograph's millions would not show
+DOTS = 110  # per inch of a sheet
+HEAD, PITCH = 0.45, 2.95  # inches: the heading, and each row
+INK, GREY, BLUE, RED = "#222222", "#777777", "#9db7d5", "#d1495b"
+
+
+@cache
+def jet() -> Picture:
+    """The 256 colours of JET, (256, 3): OpenCV's, or matplotlib's where OpenCV cannot be imported.
+
+    Raises:
+        PegboardError: neither can.
+    """
+    try:
+        import cv2
+
+        levels = np.arange(256, dtype=np.uint8)[:, None]
+        colours = np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_JET), dtype=np.uint8)[:, 0, ::-1]
+        return np.ascontiguousarray(colours)
+    except ImportError as error:  # also a missing system library, such as libGL
+        reason = str(error)
+    try:
+        from matplotlib import colormaps
+    except ImportError as error:
+        raise PegboardError(
+            f"a map is coloured by OpenCV or matplotlib, and neither can be imported ({reason}; {error}); "
+            "try `pip install opencv-python-headless`"
+        ) from error
+    logger.info("OpenCV cannot be imported (%s): maps are coloured by matplotlib", reason)
+    return np.asarray(colormaps["jet"](np.arange(256), bytes=True)[:, :3], dtype=np.uint8)
+
+
+def coloured(values: Map) -> Picture:
+    """A map from 0 (blue) to 1 (red) in JET: (h, w) -> (h, w, 3) uint8."""
+    levels = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
+    return np.asarray(jet()[levels], dtype=np.uint8)
+
+
+def enlarged(values: Map, height: int, width: int) -> Map:
+    """A map at another size, bilinearly: (h, w) -> (height, width)."""
+    up = upsample(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None], (height, width))[0]
+    return np.asarray(up.numpy(), dtype=np.float32)
+
+
+def overlay(image: Picture, values: Map, share: float = SHARE) -> Picture:
+    """The map in colours over the image, at the image's size.
+
+    Args:
+        image: (H, W, 3) uint8.
+        values: (h, w), scaled to 0 to 1 here; a flat one is blue throughout.
+        share: of the colours; the rest is the image.
+    """
+    first = scaled(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None])[0].numpy()
+    up = enlarged(first, *image.shape[:2])  # scaled before: enlarging a flat map leaves rounding, which would be scaled
+    mixed = share * coloured(up).astype(np.float32) + (1 - share) * image.astype(np.float32)
+    return np.rint(mixed).astype(np.uint8)
+
+
+def gradient_picture(gradient: NDArray[np.float32]) -> Picture:
+    """Gradients at the pixels, (3, H, W) or (C, H, W), around middle grey: (H, W, 3) uint8.
+
+    The 99.5th percentile of their sizes is the brightest, so that a single pixel does not darken the rest.
+    """
+    if len(gradient) != 3:
+        gradient = np.repeat(gradient.mean(0, keepdims=True), 3, 0)
+    largest = float(np.percentile(np.abs(gradient), 99.5)) or float(np.abs(gradient).max()) or 1.0
+    values = np.clip(gradient / largest, -1, 1).transpose(1, 2, 0)
+    return np.asarray(np.rint(127.5 * (1 + values)), dtype=np.uint8)
+
+
+def as_picture(pixels: torch.Tensor) -> Picture:
+    """A network's input (C, H, W) float, brought from its smallest to its largest value: (H, W, 3) uint8."""
+    values = scaled(pixels.detach().float().cpu()[None])[0]
+    if len(values) != 3:
+        values = values.mean(0, keepdim=True).expand(3, -1, -1)
+    return np.asarray((values * 255).round().byte().permute(1, 2, 0).numpy())
+
+
+@dataclass
+class Row:
+    """One image and one class in a sheet.
+
+    Args:
+        image: (H, W, 3) uint8.
+        middle: what the method gave, as a picture: a coloured map (h, w, 3), or gradients.
+        overlay: (H, W, 3) uint8.
+        name: of the image.
+        target: the class that is explained.
+        probabilities: one a class.
+        note: what a reader must know of this map; empty if nothing.
+        truth: the class that the data says; None where it says nothing.
+    """
+
+    image: Picture
+    middle: Picture
+    overlay: Picture
+    name: str
+    target: int
+    probabilities: Sequence[float]
+    note: str = ""
+    truth: int | None = None
+
+
+def sheet(rows: Sequence[Row], classes: Sequence[str], heading: str, path: Path, middle: str = "map") -> Picture:
+    """A contact sheet: each row an image, what the method gave, the overlay, and the five likeliest classes.
+
+    Args:
+        heading: one line above all, e.g. the method and the layer.
+        path: where the PNG is written.
+        middle: what the second column is called.
+
+    Returns:
+        the sheet's pixels, (H, W, 3) uint8.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width, height = 12.4, HEAD + PITCH * len(rows)
+    figure = Figure(figsize=(width, height), dpi=DOTS, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    figure.text(0.012, 1 - 0.14 / height, heading, va="top", fontsize=13, color=INK, parse_math=False)
+    # Places in inches instead of a layout engine, which takes longer than all the drawing.
+    axes = [
+        [
+            figure.add_axes((left / width, (PITCH * below + 0.1) / height, wide / width, (PITCH - 0.42) / height))
+            for left, wide in ((0.1, 2.85), (3.05, 2.85), (6.0, 2.85), (10.55, 1.8))
+        ]
+        for below in reversed(range(len(rows)))
+    ]
+    for row, (first, second, third, bars) in zip(rows, axes, strict=True):
+        target = shortened(classes[row.target])
+        _show(first, row.image, shortened(row.name, 34))
+        _show(second, row.middle, f"{middle} for {target}", crisp=True, like=row.image)
+        _show(third, row.overlay, row.note or "overlay", RED if row.note else INK)
+        _bars(bars, row, classes)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # a class name in a script without glyphs
+        canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.array(canvas.buffer_rgba(), dtype=np.uint8)[:, :, :3]  # type: ignore[no-untyped-call]
+    save(pixels, path)
+    return pixels
+
+
+def save(pixels: Picture, path: Path) -> None:
+    """Write a PNG, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    Image.fromarray(pixels).save(temporary, format="PNG")
+    temporary.replace(path)
+
+
+def shortened(text: str, longest: int = 22) -> str:
+    """The text, with an ellipsis in place of what is too much of it."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _show(
+    axes: "Axes", picture: Picture, title: str, colour: str = INK, crisp: bool = False, like: Picture | None = None
+) -> None:
+    """Show a picture, in the proportions of another one where that is ``like``."""
+    image = Image.fromarray(picture)
+    image.thumbnail((LONGEST, LONGEST))
+    small = max(image.size) < 200 and not crisp  # 32 x 32 pixels look better smooth; a map shows its true cells
+    extent = None if like is None else (0, like.shape[1], like.shape[0], 0)
+    way = "bicubic" if small else "nearest" if crisp else "antialiased"
+    axes.imshow(np.asarray(image), interpolation=way, extent=extent)
+    axes.set_anchor("N")  # titles of a row stand on one line, whatever the proportions
+    axes.set_title(title, fontsize=10, color=colour, parse_math=False)
+    axes.axis("off")
+
+
+def _bars(axes: "Axes", row: Row, classes: Sequence[str]) -> None:
+    """Five classes, the likeliest on top; the explained one, in colour, and the true one are always among them."""
+    ranked = [int(i) for i in np.argsort(row.probabilities, kind="stable")[::-1]]
+    wanted = {row.target} if row.truth is None else {row.target, row.truth}
+    others = [i for i in ranked if i not in wanted][: 5 - len(wanted)]
+    order = [i for i in ranked if i in wanted or i in others]
+    shares = [100 * float(row.probabilities[i]) for i in order]
+    places = range(len(order))
+    axes.barh(places, shares, height=0.62, color=[RED if i == row.target else BLUE for i in order])
+    names = [shortened(classes[i], 13) + " (true)" if i == row.truth else shortened(classes[i], 20) for i in order]
+    axes.set_yticks(places, names, fontsize=9.5, color=INK, parse_math=False)
+    for place, share in zip(places, shares, strict=True):
+        axes.text(share + 2, place, percent(share), va="center", fontsize=9, color=INK)
+    axes.set_xlim(0, 125)  # room for the figure beside a full bar
+    axes.set_ylim(4.6, -0.6)  # the likeliest on top; the same height of bar where there are fewer than five
+    axes.set_xticks([])
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.spines["left"].set_color(GREY)
+    axes.set_title("probability", fontsize=10, color=INK, loc="left")
+
+
+def percent(share: float) -> str:
+    """A share of a hundred to a tenth: ``"87.3 %"``; what would round to nothing is ``"< 0.1 %"``."""
+    return "< 0.1 %" if 0 < share < 0.05 else f"{share:.1f} %"

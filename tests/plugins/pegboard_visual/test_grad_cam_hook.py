@@ -1,0 +1,136 @@
+"""The hook draws during training, and training does not notice."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pegboard import PegboardError, Runner
+from pegboard.registry import BOARDS
+from pegboard_visual.grad_cam_hook import GradCAM
+from tests import runs
+from tests.plugins.pegboard_visual import nets
+
+HOOK = {"type": "GradCAM", "images": 3, "every": "1 epoch"}
+MODEL = {"model": {"type": "Drawn"}}
+
+
+@pytest.fixture(autouse=True)
+def _tiny_parts(boards: None) -> None:
+    runs.hang_up()
+
+    def drawn(num_classes: int) -> nets.Pooled:
+        """A network with dropout, batch norm and maps."""
+        return nets.Pooled(num_classes)
+
+    BOARDS["models"].register(drawn, name="Drawn", supplied=("num_classes",))
+
+
+def train(folder: Path, part: dict[str, Any] | None, **changes: Any) -> Runner:
+    return runs.train(folder, **{**MODEL, "hooks": {"cam": part} if part else {}, **changes})
+
+
+def drawn(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "figures").glob("*"))
+
+
+@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "cam", "eigencam", "guided_backprop", "guided_gradcam"])
+def test_training_is_the_same_bit_for_bit(tmp_path: Path, method: str) -> None:
+    changes = {"train_for": "3 epochs", "val_every": "2 iters"}
+    before = torch.get_rng_state()
+    without = train(tmp_path / "without", None, **changes)
+    generator = torch.get_rng_state()
+    torch.set_rng_state(before)
+    run = train(tmp_path / "with", {**HOOK, "method": method}, **changes)
+    assert len(drawn(tmp_path / "with")) == 3
+    one, other = runs.newest(tmp_path / "without"), runs.newest(tmp_path / "with")
+    for key in one.keys() - {"config", "hooks"}:
+        assert runs.same(one[key], other[key]), key
+    assert runs.same(torch.get_rng_state(), generator)
+    assert runs.records(tmp_path / "without") == runs.records(tmp_path / "with")
+    for mine, its in zip(without.model.parameters(), run.model.parameters(), strict=True):
+        assert runs.same(mine.grad, its.grad)
+    assert [m.training for m in run.model.modules()] == [m.training for m in without.model.modules()]
+    assert not any(module._forward_hooks for module in run.model.modules())
+
+
+def test_a_hook_that_changes_training_would_be_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broken specimen of the test above: it leaves a weight changed."""
+
+    def clumsy(self: GradCAM, run: Runner, kept: Any) -> None:
+        run.model.fc.weight.data.add_(1e-6)  # type: ignore[operator, union-attr]
+
+    monkeypatch.setattr(GradCAM, "_draw", clumsy)
+    train(tmp_path / "without", None)
+    train(tmp_path / "with", HOOK)
+    assert not runs.same(runs.newest(tmp_path / "without")["model"], runs.newest(tmp_path / "with")["model"])
+
+
+def test_it_draws_every_so_often_and_at_the_end(tmp_path: Path) -> None:
+    train(tmp_path, {**HOOK, "every": "2 epochs"}, train_for="5 epochs")
+    assert drawn(tmp_path) == [f"gradcam_iteration_{i:08}.png" for i in (6, 12, 15)]
+    for name in drawn(tmp_path):
+        picture = np.asarray(Image.open(tmp_path / "figures" / name))
+        assert picture.ndim == 3 and picture.std() > 10
+
+
+def test_a_validation_that_comes_late_draws_what_is_due(tmp_path: Path) -> None:
+    train(tmp_path, {**HOOK, "every": "2 epochs"}, train_for="6 epochs", val_every="3 epochs")
+    assert drawn(tmp_path) == [f"gradcam_iteration_{i:08}.png" for i in (9, 18)]
+
+
+def test_the_samples_are_fixed_and_spread_and_shown_with_their_truth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[int, Any]] = []
+    monkeypatch.setattr(GradCAM, "_draw", lambda self, run, kept: seen.append(kept))
+    train(tmp_path, HOOK, train_for="2 epochs")
+    for kept in seen:
+        assert sorted(kept) == [0, 4, 8]  # of 12
+        assert {sample: truth for sample, (_, truth) in kept.items()} == {0: 0, 4: 0, 8: 0}
+    assert all(torch.equal(seen[0][s][0], seen[1][s][0]) for s in (0, 4, 8))
+    assert torch.equal(seen[0][4][0], runs.Dots(12, 1)[4][0] / 255)
+
+
+def test_it_shows_itself_in_tensorboard(tmp_path: Path) -> None:
+    train(tmp_path, HOOK, hooks={"cam": HOOK, "tensorboard": {"type": "TensorBoard"}})
+    [file] = (tmp_path / "tensorboard").glob("*tfevents*")
+    events = EventAccumulator(str(file))
+    events.Reload()
+    assert events.Tags()["images"] == ["Grad-CAM"]
+    assert [image.step for image in events.Images("Grad-CAM")] == [3, 6]
+
+
+def test_a_layer_that_does_not_exist_is_said_at_the_start_and_training_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR, "pegboard"):
+        run = train(tmp_path, {**HOOK, "layer": "conv3"})
+    [record] = [r for r in caplog.records if r.levelno == logging.ERROR]
+    assert "hook 'cam' failed at before_train and is switched off" in record.getMessage()
+    assert "no layer 'conv3'; did you mean 'conv" in str(record.exc_info and record.exc_info[1])
+    assert run.iteration == run.total_iterations and drawn(tmp_path) == []
+
+
+def test_a_model_without_maps_trains_on(tmp_path: Path) -> None:
+    run = train(tmp_path, HOOK, model={"type": "Tiny"})
+    assert run.iteration == run.total_iterations and drawn(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"images": 0}, "images must be an integer from 1 to 64, got 0"),
+        ({"every": "5"}, "every: '5' is not a duration"),
+        ({"method": "guided_backprop", "layer": "conv2"}, "reads no layer; leave layer out"),
+        ({"method": "grad-cam"}, "no method 'grad-cam'; did you mean 'gradcam'"),
+    ],
+)
+def test_mistakes_are_said(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(PegboardError, match=message):
+        GradCAM(**arguments)
