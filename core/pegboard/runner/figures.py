@@ -33,8 +33,7 @@ class Figures:
         self.sums: dict[str, float] = {}  # of "loss" and "loss_<part>", over all samples that were read so far
         self.count = 0
         self._read = (0.0, 0)  # sum of the loss, and count, at the last recent_loss
-        self._waiting: dict[str, list[Tensor]] = {}  # on the device, not read yet
-        self._sizes: list[int] = []  # samples in each of those
+        self._forget()
         for metric in self.metrics.values():
             metric.reset()
 
@@ -43,7 +42,7 @@ class Figures:
         loss, outputs, parts, _ = computed
         size = batch.index.shape[0]
         if loss is not None:
-            self._waiting.setdefault("loss", []).append(loss)
+            self._losses.append(loss)
             self._sizes.append(size)
         for name, part in parts.items():
             self._waiting.setdefault(f"loss_{name}", []).append(part)
@@ -54,14 +53,19 @@ class Figures:
 
     def _sum_up(self) -> None:
         """Read the losses, in one go, and add them one after the other: the sum does not depend on when it is read."""
-        for name, losses in self._waiting.items():
+        for name, losses in self._waiting.items() if self._sizes else ():
             if len(losses) != len(self._sizes):
                 raise PegboardError(f"the loss has a part {name!r} for some batches only; it must have it for all")
             total = self.sums.get(name, 0.0)
             for loss, size in zip(torch.stack(losses).tolist(), self._sizes, strict=True):
                 total += loss * size
             self.sums[name] = total
-        self._waiting, self._sizes = {}, []
+        self._forget()
+
+    def _forget(self) -> None:
+        self._losses: list[Tensor] = []  # on the device, not read yet
+        self._sizes: list[int] = []  # samples in each of those
+        self._waiting: dict[str, list[Tensor]] = {"loss": self._losses}  # they, and the parts of each
 
     def recent_loss(self) -> float:
         """Mean loss of the samples since this was last asked; waits for the device."""
@@ -87,7 +91,7 @@ class Figures:
         return {"sums": dict(self.sums), "count": self.count, "read": self._read, "metrics": metrics}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._waiting, self._sizes = {}, []
+        self._forget()
         self.sums = dict(state["sums"])
         self.count = state["count"]
         self._read = (state["read"][0], state["read"][1])

@@ -16,6 +16,7 @@ logger = logging.getLogger("pegboard")
 
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+NO_LOSS = "the training step gave no loss; expected a scalar tensor, from loss=dict(type=...) or from training_step"
 
 
 class Computed(NamedTuple):
@@ -76,6 +77,11 @@ class Step(nn.Module):
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
         self.autocast = torch.autocast(device.type, half) if half else None
 
+    def __call__(self, batch: Batch) -> Computed:
+        """Past torch's own call, which looks for hooks that nobody hangs on a step; a compiled step keeps it."""
+        computed: Computed = super().__call__(batch) if self._compiled_call_impl is not None else self.forward(batch)
+        return computed
+
     def forward(self, batch: Batch) -> Computed:
         """The loss and the model's outputs for a batch."""
         if self.autocast is None:
@@ -95,7 +101,7 @@ class Step(nn.Module):
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             outputs = model(inputs)
             loss = None if criterion is None else criterion(outputs, batch.targets)
-        if isinstance(loss, Mapping):
+        if not isinstance(loss, Tensor) and isinstance(loss, Mapping):
             return Computed(torch.stack(list(loss.values())).sum(), outputs, loss, logged)
         return Computed(loss, outputs, NOTHING, logged)
 
@@ -130,6 +136,8 @@ def gradients(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradScal
 
 def _whole(step: Step, batch: Batch, scaler: "torch.amp.GradScaler | None") -> Computed:
     loss, outputs, parts, logged = step(batch)
+    if loss is None:
+        raise PegboardError(NO_LOSS)
     _backward(loss, scaler)
     apart = {name: part.detach() for name, part in parts.items()} if parts else parts
     return Computed(loss.detach(), _detached(outputs), apart, logged)
@@ -144,6 +152,8 @@ def _in_pieces(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradSca
         if not len(piece.inputs):
             continue
         loss, outputs, parts, logged = step(piece)
+        if loss is None:
+            raise PegboardError(NO_LOSS)
         parts = {name: _share_of(step, name, part, piece, batch) for name, part in parts.items()}
         loss = torch.stack(list(parts.values())).sum() if parts else _share_of(step, "", loss, piece, batch)
         _backward(loss, scaler)
