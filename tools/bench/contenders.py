@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():  # for all alike, as `pegboard train` sets it
-    os.environ["GOMP_SPINCOUNT"] = "5000"
+from pegboard.cli.tuning import tune_process
+
+tune_process()  # for all alike, as `pegboard train` does
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 SGD = {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-3}

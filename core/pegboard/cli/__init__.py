@@ -1,11 +1,11 @@
 """The command ``pegboard CMD``; ``tools/CMD.py`` calls the same functions. Each command is a module of its own."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from pegboard.cli.tuning import tune_process
 from pegboard.errors import PegboardError, did_you_mean
 
 # Command -> one line of help; the module of that name has add_arguments(parser) and run(arguments) -> exit status.
@@ -21,12 +21,6 @@ COMMANDS = {
     "plugins": "list plugins, and the parts that they register",
 }
 
-# torch's OpenMP threads wait for each other by spinning, 300,000 turns before they sleep. Where another process is busy
-# that takes most of the speed; sleeping at once takes a third of it where none is. 5,000 turns keep nearly all of
-# both. It must be said before torch is imported, and whoever says it otherwise is heard.
-if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
-    os.environ["GOMP_SPINCOUNT"] = "5000"
-
 Command = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
 
 
@@ -40,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(name: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """One built-in command; ``prog`` is how its usage calls it."""
+    tune_process()
     module = import_module(f"pegboard.cli.{name}_command")
     command = (COMMANDS[name], module.add_arguments, module.run)
     return _execute(command, list(sys.argv[1:] if argv is None else argv), prog or f"pegboard {name}")

@@ -96,10 +96,13 @@ class Pipeline:
             if not isinstance(transform, Transform):
                 images = self._one_by_one(transform, images, index, epoch, place)
                 continue
-            drawn_in, drawn_for = epoch if transform.per_epoch else 0, places if transform.mixes_samples else index
-            draws = uniforms(self.seed, drawn_in, place, drawn_for, transform.uniforms)
-            sizes = torch.tensor(images.shape[-2:]).expand(len(images), 2)
-            rows = transform.params(torch.from_numpy(draws), epoch, sizes) if transform.uniforms else sizes[:, :0]
+            if transform.uniforms:
+                drawn_in, drawn_for = epoch if transform.per_epoch else 0, places if transform.mixes_samples else index
+                draws = uniforms(self.seed, drawn_in, place, drawn_for, transform.uniforms)
+                sizes = torch.tensor(images.shape[-2:]).expand(len(images), 2)
+                rows = transform.params(torch.from_numpy(draws), epoch, sizes)
+            else:
+                rows = torch.empty(len(images), 0)
             images = transform.apply(images, rows)
             targets = transform.apply_targets(targets, rows)
         return images, targets

@@ -234,7 +234,7 @@ def pad(images: Tensor, border: Border, fill: tuple[float, ...], mode: str) -> T
         return torch.from_numpy(np.pad(pixels, around, mode=mode))  # type: ignore[call-overload]
     count, channels, height, width = pixels.shape  # np.pad takes three times as long for a constant
     shape = (count, channels, height + top + bottom, width + left + right)
-    padded = np.full(shape, np.reshape(fill, (-1, 1, 1)), pixels.dtype)
+    padded = np.full(shape, np.reshape(fill, (-1, 1, 1)), pixels.dtype) if any(fill) else np.zeros(shape, pixels.dtype)
     padded[:, :, top : top + height, left : left + width] = pixels
     return torch.from_numpy(padded)
 
