@@ -27,6 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     train.add_argument("--batch-size", type=int, default=128, metavar="N")
     train.add_argument("--iterations", type=int, metavar="N", help="iterations a turn; a second or two unless given")
     train.add_argument("--images", type=int, default=10000, metavar="N", help="how many images to train on")
+    train.add_argument(
+        "--same-settings",
+        action="store_true",
+        help="give the other loops and frameworks the threads and memory settings of `pegboard train` too",
+    )
     for command, rounds in ((overhead, 5), (train, 20)):
         command.add_argument("--json", metavar="FILE", help="write the figures there too")
         command.add_argument("--rounds", type=int, default=rounds, metavar="N", help="interleaved rounds")

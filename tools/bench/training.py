@@ -14,6 +14,8 @@ from typing import Any
 
 from bench.contenders import CONTENDERS, MEAN, STD
 
+from pegboard.cli.tuning import tune_process
+
 NAMES = ("runner", "bare", "tutorial", "tutorial-memory", "mmengine", "mmengine-fed", "lightning", "lightning-fed")
 TARGETS = {"bare": 0.97, "tutorial": 8.0, "mmengine": 3.5, "lightning": 3.5}
 FRAMEWORKS = ("mmengine", "lightning")
@@ -21,13 +23,15 @@ FRAMEWORKS = ("mmengine", "lightning")
 
 def training(arguments: argparse.Namespace) -> dict[str, Any]:
     """Print the table, and return what ``--json`` writes."""
+    tune_process()
     names = chosen(arguments.only)
     size = arguments.batch_size
     iterations = arguments.iterations or max(20, 15000 // size)
     with tempfile.TemporaryDirectory() as work:
         folder = image_folder(arguments.data, arguments.images, Path(work))
         variants = [name for name in CONTENDERS if name.partition("@")[0] in names]
-        with processes(variants, folder, size, iterations) as running:
+        settings = "same" if arguments.same_settings else "own"
+        with processes(variants, folder, [str(size), str(iterations), settings]) as running:
             seconds, memory = take_turns(running, arguments.rounds)
         parts = {"augmentation": augmentation(folder), "evaluation": evaluation(folder)} if not arguments.only else {}
     speeds = {name: [size * iterations / s for s in those] for name, those in seconds.items()}
@@ -94,14 +98,14 @@ def image_folder(data: str | None, count: int, work: Path) -> Path:
 
 @contextmanager
 def processes(
-    variants: Sequence[str], folder: Path, batch_size: int, iterations: int
+    variants: Sequence[str], folder: Path, arguments: Sequence[str]
 ) -> Iterator[dict[str, "subprocess.Popen[str]"]]:
     """Every variant in a process of its own, each waiting for its turn."""
     script = str(Path(__file__).with_name("contenders.py"))
     running = {}
     try:
         for name in variants:
-            command = [sys.executable, script, name, str(folder), str(batch_size), str(iterations)]
+            command = [sys.executable, script, name, str(folder), *arguments]
             running[name] = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )

@@ -150,10 +150,10 @@ class _Checker:
             self.report(path, wrong)
 
     def relabelling(self, value: Any, path: str) -> None:
-        if isinstance(value, Mapping | list | tuple):
-            numbers = [*value, *value.values()] if isinstance(value, Mapping) else value
-            if not value or not all(isinstance(number, int) for number in numbers):
-                self.report(path, f"must map class numbers to class numbers, got {value!r}")
+        if not isinstance(value, str):
+            if not isinstance(value, list | tuple) or not value or not all(isinstance(number, int) for number in value):
+                expected = "a list with the new class number of each old one, or 'module:function'"
+                self.report(path, f"must be {expected}, got {value!r}")
         else:
             self.address(value, path)
 

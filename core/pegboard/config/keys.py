@@ -43,7 +43,9 @@ LOADER_KEYS: Mapping[str, Key] = {
     "collate": Key("address", "function that makes (inputs, targets) of a list of (image, target) pairs"),
     "on_bad_sample": Key("Literal['error', 'skip']", "what to do about a sample that cannot be read", default="error"),
     "max_bad": Key("float", "largest share of samples that may be skipped", default=0.01, at_least=0),
-    "target_transform": Key("relabelling", "the new target of each old one: a dict, a list, or a function"),
+    "target_transform": Key(
+        "relabelling", "the new class number of each old one, as a list; or 'module:function', called with the target"
+    ),
 }
 
 PRETRAINED_KEYS: Mapping[str, Key] = {

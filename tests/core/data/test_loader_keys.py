@@ -134,7 +134,7 @@ def test_what_can_be_named_by_address_is_checked_and_found(tmp_path: Path, board
     assert "train.collate: must be 'module:function', got 'pad'" in problems(collate="pad")
     assert "there is no 'negg' in operator; did you mean 'neg'?" in problems(target_transform="operator:negg")
     assert "there is no module 'no_such_module'" in problems(collate="no_such_module:f")
-    assert "must map class numbers to class numbers" in problems(target_transform={"cat": 1})
+    assert "must be a list with the new class number of each old one" in problems(target_transform={"cat": 1})
     assert "cache is of the worker engine" in problems(mode="memory", cache="memory")
     assert "must be 'memory' or None, got 'disk'" in problems(cache="disk")
 
