@@ -23,23 +23,22 @@ class TensorBoard(Hook):
     ``train/...`` and ``val/...`` of one figure share a chart, against the epoch: ``Loss``, and ``Accuracy`` (or the
     metric's own type; two of one type get their names too). Everything else is a scalar against the iteration.
 
-    Records are handed to the writer together, at most once a second and at each epoch's figures: it writes from a
+    Records are handed to the writer together, about once a second and at each epoch's figures: it writes from a
     thread of its own, which takes ten times as long for each when it is woken in the middle of a step.
     """
 
     def __init__(self) -> None:
         self.writer: SummaryWriter | None = None
         self.waiting: list[tuple[float, Mapping[str, Any]]] = []  # (time, record)
-        self.written = 0.0  # when that was last done
 
     def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
         now = time.time()
         self.waiting.append((now, values))
-        if now - self.written > SECONDS_BETWEEN_WRITES or any(map(_of_an_epoch, values)):
+        if now - self.waiting[0][0] > SECONDS_BETWEEN_WRITES or any(map(_of_an_epoch, values)):
             self._write(run)
 
     def _write(self, run: "Runner") -> None:
-        waiting, self.waiting, self.written = self.waiting, [], time.time()
+        waiting, self.waiting = self.waiting, []
         for when, values in waiting:
             self._write_record(run, when, values)
 
