@@ -34,7 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(name: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """One built-in command; ``prog`` is how its usage calls it."""
-    tune_process()
     module = import_module(f"pegboard.cli.{name}_command")
     command = (COMMANDS[name], module.add_arguments, module.run)
     return _execute(command, list(sys.argv[1:] if argv is None else argv), prog or f"pegboard {name}")
@@ -46,6 +45,7 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
     add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of a mistake too")
     arguments = parser.parse_args(argv)
+    tune_process()  # for the commands of plugins too: cross-validate trains
     try:
         return function(arguments)
     except PegboardError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pegboard.cli.common import add_config, load
 from pegboard.config import check
 from pegboard.console import show_log, table
-from pegboard.errors import ConfigError
+from pegboard.errors import ConfigError, PegboardError
 
 if TYPE_CHECKING:
     from pegboard.runner.rates import Rates
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 48  # of a sparkline, in characters
 DASHES = ("-", "--", ":", "-.")
+KINDS = (".png", ".svg", ".pdf")
 SHARES = (0, 25, 50, 75, 100)  # per cent of the run
 
 
@@ -26,8 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print each group's rate over the run; nothing is trained, and no image is read."""
+    """Print each group's rate over the run; nothing is trained, and a few images are read at most."""
     show_log()
+    if arguments.out:
+        _refuse(Path(arguments.out))
     config = load(arguments)
     if problems := check(config):
         raise ConfigError(problems)
@@ -46,6 +49,18 @@ def run(arguments: argparse.Namespace) -> int:
         draw(found, Path(arguments.out))
         print(f"drawn to {arguments.out}")
     return 0
+
+
+def _refuse(file: Path) -> None:
+    """End here if the picture cannot be written.
+
+    Raises:
+        PegboardError: it has no folder, is one, or is of another kind.
+    """
+    if file.suffix.lower() not in KINDS:
+        raise PegboardError(f"--out {file} is of no kind that can be drawn; expected one of {', '.join(KINDS)}")
+    if file.is_dir() or not file.parent.is_dir():
+        raise PegboardError(f"--out {file} cannot be written; expected a file in a folder that exists")
 
 
 def sparkline(values: Sequence[float]) -> str:

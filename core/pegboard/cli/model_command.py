@@ -72,7 +72,8 @@ def _layers(config: Config, size: list[int] | None, depth: int | None) -> "tuple
         model = builder.model(fresh=False)
         dry_run(builder.step(model, training=False), inputs)
         stages = builder.values["phases"] or [{}]
-        patterns = stages[0].get("freeze") or builder.values["freeze"]
+        own = stages[0].get("freeze")
+        patterns = builder.values["freeze"] if own is None else own  # an empty list frees what the run freezes
         try:
             frozen = Freezing(model).names(patterns)
         except ValueError as error:

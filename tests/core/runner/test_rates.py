@@ -58,3 +58,6 @@ def test_the_command_prints_and_draws(pegboard_cli: Any, repository: Path, tmp_p
     assert done.returncode == 0, done.stderr
     assert "60 epochs" in done.stdout and "100 %" in done.stdout and BARS[-1] in done.stdout
     assert (tmp_path / "lr.png").read_bytes().startswith(b"\x89PNG")
+    for out in ("lr.txt", "none/lr.png"):
+        done = pegboard_cli("lr", config, "--out", tmp_path / out)
+        assert done.returncode == 2 and "--out" in done.stderr and "Traceback" not in done.stderr
