@@ -37,7 +37,7 @@ def training(run: "Runner") -> None:
         raise PegboardError(f"{folder} holds a run already; --resume goes on with it, another --work-dir starts anew")
     if run.resume is not None:
         refuse_other_layout(run.resume)
-    rehearsal(run)
+    rehearsal(run, fresh=run.resume is None)
     for loader in filter(None, (run.train_loader, run.val_loader)):
         _ = loader.engine  # decodes what is kept in memory
     if run.resume is not None:
@@ -46,13 +46,13 @@ def training(run: "Runner") -> None:
     record.make_folder(run)
 
 
-def rehearsal(run: "Runner") -> None:
+def rehearsal(run: "Runner", fresh: bool) -> None:
     """Build every part, but read a few images at most and write nothing: enough to look at a run that is not to be."""
     with placed(run.config):
         _surroundings(run)
         _data(run)
         _lengths(run)
-        _parts(run)
+        _parts(run, fresh)
         run.enter_phase(run.resume["phase"] if run.resume else 0)
         if run.limit is None:
             _compare_horizons(run)
@@ -122,9 +122,9 @@ def _lengths(run: "Runner") -> None:
     run.speed = Speed(run.total_iterations)
 
 
-def _parts(run: "Runner") -> None:
+def _parts(run: "Runner", fresh: bool) -> None:
     builder = run.builder
-    run.model = builder.model(fresh=run.resume is None)
+    run.model = builder.model(fresh)
     run.freezing = Freezing(run.model)
     run.step = builder.step(run.model)
     _look(run)

@@ -26,7 +26,7 @@ class Rates:
 
 def rehearse(run: "Runner") -> Rates:
     """Step the schedules as the loop would. ReduceLROnPlateau never cuts, because there is nothing to measure."""
-    prepare.rehearsal(run)
+    prepare.rehearsal(run, fresh=False)  # no weights are fetched for it
     groups = [str(group["name"]) for group in run.optimizer.param_groups]
     rates: list[list[float]] = [[] for _ in groups]
     epochs: list[int] = []
