@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes: each keeps to a core of its own
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 
 from pegboard import plugins

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from pegboard.config import Config, Duration
     from pegboard.data import Batch, Loader, Sampler, Transform
     from pegboard.errors import CheckpointError, ConfigError, DataError, PegboardError, Problem
-    from pegboard.hooks import Hook
+    from pegboard.hooks import Hook, PeriodicHook
     from pegboard.hookspecs import hookimpl
+    from pegboard.pictures import Pictures, Shown
     from pegboard.registry import (
         DATASETS,
         HOOKS,
@@ -36,8 +37,9 @@ _HOMES = {
     "pegboard.config": ("Config", "Duration"),
     "pegboard.data": ("Batch", "Loader", "Sampler", "Transform"),
     "pegboard.errors": ("CheckpointError", "ConfigError", "DataError", "PegboardError", "Problem"),
-    "pegboard.hooks": ("Hook",),
+    "pegboard.hooks": ("Hook", "PeriodicHook"),
     "pegboard.hookspecs": ("hookimpl",),
+    "pegboard.pictures": ("Pictures", "Shown"),
     "pegboard.registry": (
         "DATASETS",
         "HOOKS",
@@ -76,10 +78,13 @@ __all__ = [
     "Hook",
     "Loader",
     "PegboardError",
+    "PeriodicHook",
+    "Pictures",
     "Problem",
     "Registry",
     "Runner",
     "Sampler",
+    "Shown",
     "Transform",
     "hookimpl",
 ]

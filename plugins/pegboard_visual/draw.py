@@ -131,12 +131,11 @@ class Row:
     truth: int | None = None
 
 
-def sheet(rows: Sequence[Row], classes: Sequence[str], heading: str, path: Path, middle: str = "map") -> Picture:
+def sheet(rows: Sequence[Row], classes: Sequence[str], heading: str, middle: str = "map") -> Picture:
     """A contact sheet: each row an image, what the method gave, the overlay, and the five likeliest classes.
 
     Args:
         heading: one line above all, e.g. the method and the layer.
-        path: where the PNG is written.
         middle: what the second column is called.
 
     Returns:
@@ -165,9 +164,7 @@ def sheet(rows: Sequence[Row], classes: Sequence[str], heading: str, path: Path,
         _bars(bars, row, classes)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # a class name in a script without glyphs
         canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.array(canvas.buffer_rgba(), dtype=np.uint8)[:, :, :3]  # type: ignore[no-untyped-call]
-    save(pixels, path)
-    return pixels
+    return np.array(canvas.buffer_rgba(), dtype=np.uint8)[:, :, :3]  # type: ignore[no-untyped-call]
 
 
 def save(pixels: Picture, path: Path) -> None:

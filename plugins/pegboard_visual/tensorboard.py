@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 from pegboard import Hook
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from tensorboardX import SummaryWriter
 
-    from pegboard import Runner
+    from pegboard import Runner, Shown
 
 SERIES = {"train": "Train", "val": "Valid"}
 SECONDS_BETWEEN_WRITES = 1.0
 
 
 class TensorBoard(Hook):
-    """Write every record to ``tensorboard/`` in the run folder.
+    """Write every record and every picture to ``tensorboard/`` in the run folder.
 
     ``train/...`` and ``val/...`` of one figure share a chart, against the epoch: ``Loss``, and ``Accuracy`` (or the
     metric's own type; two of one type get their names too). Everything else is a scalar against the iteration.
@@ -54,9 +52,8 @@ class TensorBoard(Hook):
         for group, both in grouped.items():
             writer.add_scalars(group, both, values["epoch"], walltime=when)
 
-    def picture(self, run: "Runner", name: str, pixels: "NDArray[np.uint8]") -> None:
-        """Show an image, (H, W, 3) uint8, against the iteration; other hooks call this."""
-        self._open(run).add_image(name, pixels, run.iteration, dataformats="HWC")
+    def on_show(self, run: "Runner", shown: "Shown") -> None:
+        self._open(run).add_image(shown.name, shown.pixels(), shown.iteration, dataformats="HWC")
 
     def _open(self, run: "Runner") -> "SummaryWriter":
         if self.writer is None:  # only now: importing it takes a while, and the first iterations should not wait

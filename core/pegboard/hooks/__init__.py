@@ -1,10 +1,11 @@
 """The base of every hook, and the few hooks that every run has."""
 
 from pegboard.hooks.hook import POINTS, Hook
+from pegboard.hooks.periodic import PeriodicHook
 from pegboard.hookspecs import hookimpl
 from pegboard.registry import Boards
 
-__all__ = ["POINTS", "Hook"]
+__all__ = ["POINTS", "Hook", "PeriodicHook"]
 
 
 @hookimpl

@@ -26,6 +26,7 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "after_test_iter": ("batch", "outputs"),
     "after_test": ("metrics",),
     "on_log": ("values",),
+    "on_show": ("shown",),
     "before_checkpoint": ("state",),
     "after_checkpoint": ("path",),
     "on_exception": ("error",),
@@ -55,6 +56,7 @@ class Hook:
     ``before_val_iter``, ``after_val_iter``          (run, batch), (run, batch, outputs); no gradients
     ``before_test`` ... ``after_test_iter``          the same for the test split, in `pegboard test`
     ``on_log(run, values)``                          a record: floats by name, ``epoch`` or ``iteration`` among them
+    ``on_show(run, shown)``                          a picture that ``run.show`` has written to ``figures/``
     ``before_checkpoint(run, state)``                state: the dict that is about to be written
     ``after_checkpoint(run, path)``                  the file is complete
     ``on_exception(run, error)``                     the run is about to end because of it

@@ -91,6 +91,9 @@ class Progress(Hook):
         ]
         if rows:
             table(("", "last", "best", "at epoch"), rows, file=sys.stdout)
+        spent = sorted(run.hook_seconds.items(), key=lambda item: -item[1])
+        if shown := [f"{name} {seconds:.1f} s" for name, seconds in spent if seconds >= 0.05]:
+            print(f"time in hooks: {', '.join(shown)}", flush=True)
 
 
 def _bar() -> Any:

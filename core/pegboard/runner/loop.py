@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Literal
 
 import torch
@@ -14,6 +15,7 @@ from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
 from pegboard.errors import ConfigError, DataError, PegboardError
 from pegboard.hooks.hook import POINTS, Hook
+from pegboard.pictures import Pictures
 from pegboard.randomness import hashed
 from pegboard.runner import prepare, record
 from pegboard.runner.build import Builder, Split
@@ -44,6 +46,7 @@ class Runner:
             the config counts iterations). phases, phase: its stages, and the number of the one that goes on.
         model, step, optimizer, schedules, metrics, hooks: the parts. train_loader, val_loader: the data.
         final, best: the last and best of each ``"train/..."`` and ``"val/..."`` figure; best with its epoch.
+        hook_seconds: what each hook has taken so far.
     """
 
     # Filled by prepare.py before the loop begins.
@@ -101,6 +104,7 @@ class Runner:
         self.final: dict[str, float] = {}
         self.best: dict[str, tuple[float, int]] = {}
         self.hooks: dict[str, Hook] = {}
+        self.hook_seconds: dict[str, float] = {}
         self._points: dict[str, list[tuple[str, Callable[..., None]]]] = {point: [] for point in POINTS}
         self._save_asked = False
 
@@ -286,7 +290,7 @@ class Runner:
         metrics = {f"val/{name}": value for name, value in values.items()}
         self.pending |= metrics
         for schedule in self.schedules:
-            schedule.after_metrics(metrics, self.epoch + 1 if self.position else self.epoch)
+            schedule.after_metrics(metrics, self.epoch_in_progress)
         self.call("after_val", metrics=metrics)
 
     def evaluate(self, loader: Loader, split: Literal["val", "test"]) -> dict[str, float] | None:
@@ -314,6 +318,23 @@ class Runner:
         """
         self.pending[name] = value.detach() if isinstance(value, Tensor) else value
 
+    def show(self, name: str, picture: Any, caption: str = "", data: Mapping[str, Any] | None = None) -> None:
+        """Keep a picture, so that ``figures/``, TensorBoard and the report get it.
+
+        Args:
+            name: what it is, the same each time it is drawn; a second one of that name in this iteration replaces it.
+            picture: a matplotlib figure, a Pillow image, an array (H, W, 3) or (H, W), or a tensor (3, H, W);
+                uint8 from 0 to 255, or float from 0 to 1.
+            data: the numbers behind it, as JSON has them, for those who read rather than look.
+
+        Raises:
+            PegboardError: it is no picture.
+        """
+        shown = Pictures(self.folder / "figures").add(
+            name, picture, caption, epoch=self.epoch_in_progress, iteration=self.iteration, data=data
+        )
+        self.call("on_show", shown=shown)
+
     def stop(self, reason: str) -> None:
         """End the run after this iteration; the state is saved."""
         self.stop_reason = self.stop_reason or reason
@@ -330,6 +351,7 @@ class Runner:
     def call(self, point: str, **given: Any) -> None:
         """Call each hook that defines ``point``, in config order."""
         for name, method in self._points[point]:
+            started = perf_counter()
             try:
                 method(self, **given)
             except Exception as error:
@@ -338,6 +360,7 @@ class Runner:
                     raise
                 logger.exception("hook %r failed at %s and is switched off; training goes on", name, point)
                 self._switch_off(name)
+            self.hook_seconds[name] += perf_counter() - started
 
     # -- records and checkpoints ---------------------------------------------------------------------------------
 
@@ -355,7 +378,7 @@ class Runner:
             return
         values = {name: float(value) for name, value in self.pending.items()}
         self.pending = {}
-        epoch = self.epoch + 1 if self.position else self.epoch  # the one that goes on, or the one that has ended
+        epoch = self.epoch_in_progress
         for name, value in values.items():
             if name.startswith(("train/", "val/")):
                 self.final[name] = value
@@ -410,6 +433,11 @@ class Runner:
 
     # -- small parts ---------------------------------------------------------------------------------------------
 
+    @property
+    def epoch_in_progress(self) -> int:
+        """Number of the epoch that goes on, or of the one that has just ended; the first is 1."""
+        return self.epoch + 1 if self.position else self.epoch
+
     def check(self, purpose: Literal["train", "test"]) -> None:
         """Refuse a config that has problems.
 
@@ -423,6 +451,7 @@ class Runner:
     def use_hooks(self, hooks: dict[str, Hook]) -> None:
         """Take these hooks; per point only those are called that define it."""
         self.hooks = hooks
+        self.hook_seconds = dict.fromkeys(hooks, 0.0)
         for point, methods in self._points.items():
             methods[:] = [(name, getattr(hook, point)) for name, hook in hooks.items() if hasattr(hook, point)]
 

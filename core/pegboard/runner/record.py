@@ -13,6 +13,7 @@ from pegboard.checkpoint import Checkpoints
 from pegboard.config import to_json, to_python
 from pegboard.console import LogFile
 from pegboard.errors import PegboardError
+from pegboard.pictures import Pictures
 from pegboard.runner.build import fingerprint
 from pegboard.runner.folder import environment, new_folder, point_latest, versions, write_json
 
@@ -32,6 +33,7 @@ def make_folder(run: "Runner") -> None:
         run.folder = run.chosen_folder
         run.folder.mkdir(parents=True, exist_ok=True)
     run.checkpoints = Checkpoints(run.folder / "checkpoints")
+    Pictures(run.folder / "figures").forget_after(run.iteration)  # a resumed run draws them again
     (run.folder / "config.py").write_text(to_python(run.config.values), encoding="utf-8")
     (run.folder / "config.json").write_text(to_json(run.config.values), encoding="utf-8")
 
@@ -93,6 +95,7 @@ def _summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
         "images_per_second": round(run.speed.steady, 1),
         "data_wait": round(run.speed.data_wait, 4),
         "wall_seconds": round(seconds, 3),
+        "hook_seconds": {name: round(spent, 3) for name, spent in run.hook_seconds.items()},
         "versions": versions(),
         "exit": outcome,
     }

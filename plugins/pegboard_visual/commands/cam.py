@@ -157,7 +157,7 @@ def explain(job: Job, path: Path, names: Names, said: str) -> str:
         print(f"  the sheet shows the {ROWS} likeliest of {len(rows)} classes")
         rows = sorted(rows, key=lambda row: -row.probabilities[row.target])[:ROWS]
     column = "gradient" if job.method.startswith("guided") else "map"
-    sheet(rows, classes, heading, names.path(f"{stem}_{job.method}_sheet.png"), column)
+    save(sheet(rows, classes, heading, column), names.path(f"{stem}_{job.method}_sheet.png"))
     return heading
 
 

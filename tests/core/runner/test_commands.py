@@ -156,7 +156,7 @@ def test_a_summary_has_every_key(trained: tuple[Path, Done]) -> None:
     found = summary(trained[0] / "runs" / "tiny" / "latest")
     assert set(found) == {
         "config", "data", "seed", "epochs", "iterations", "final", "best", "images_per_second", "data_wait",
-        "wall_seconds", "versions", "exit",
+        "hook_seconds", "wall_seconds", "versions", "exit",
     }  # fmt: skip
     assert (found["config"], found["data"], found["seed"]) == ("tiny", "drawn shapes", 0)
     assert (found["epochs"], found["iterations"], found["exit"]) == (2, 10, "finished")

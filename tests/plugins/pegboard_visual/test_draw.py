@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pegboard import PegboardError
-from pegboard_visual.draw import Row, _bars, coloured, gradient_picture, jet, overlay, percent, sheet
+from pegboard_visual.draw import Row, _bars, coloured, gradient_picture, jet, overlay, percent, save, sheet
 from tests.conftest import Command
 
 IMAGE = np.full((30, 40, 3), 200, dtype=np.uint8)
@@ -71,7 +71,8 @@ def test_a_sheet_of_any_number_of_classes_and_any_names(tmp_path: Path, count: i
         Row(image, IMAGE[:5, :5], image, "image" * 30, count - 1, shares, note, 0)
         for image, note in ((IMAGE, ""), (IMAGE[:2], "flat map"), (IMAGE[:, :2], ""))
     ]
-    pixels = sheet(rows, classes, "Grad-CAM of $1", tmp_path / "deep" / "sheet.png")
+    pixels = sheet(rows, classes, "Grad-CAM of $1")
+    save(pixels, tmp_path / "deep" / "sheet.png")
     with Image.open(tmp_path / "deep" / "sheet.png") as image:
         assert np.array_equal(np.asarray(image), pixels) and pixels.shape[2] == 3
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["sheet.png"]

@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pegboard import PegboardError, Runner
 from pegboard.registry import BOARDS
 from pegboard_visual.grad_cam_hook import GradCAM
+from pegboard_visual.sample_hook import Kept
 from tests import runs
 from tests.plugins.pegboard_visual import nets
 
@@ -36,7 +37,7 @@ def train(folder: Path, part: dict[str, Any] | None, **changes: Any) -> Runner:
 
 
 def drawn(folder: Path) -> list[str]:
-    return sorted(path.name for path in (folder / "figures").glob("*"))
+    return [f"{path.parent.name}/{path.name}" for path in sorted((folder / "figures").glob("*/*.png"))]
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam++", "cam", "eigencam", "guided_backprop", "guided_gradcam"])
@@ -62,10 +63,10 @@ def test_training_is_the_same_bit_for_bit(tmp_path: Path, method: str) -> None:
 def test_a_hook_that_changes_training_would_be_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The broken specimen of the test above: it leaves a weight changed."""
 
-    def clumsy(self: GradCAM, run: Runner, kept: Any) -> None:
+    def clumsy(self: GradCAM, run: Runner, kept: list[Kept]) -> None:
         run.model.fc.weight.data.add_(1e-6)  # type: ignore[operator, union-attr]
 
-    monkeypatch.setattr(GradCAM, "_draw", clumsy)
+    monkeypatch.setattr(GradCAM, "draw", clumsy)
     train(tmp_path / "without", None)
     train(tmp_path / "with", HOOK)
     assert not runs.same(runs.newest(tmp_path / "without")["model"], runs.newest(tmp_path / "with")["model"])
@@ -73,7 +74,7 @@ def test_a_hook_that_changes_training_would_be_caught(tmp_path: Path, monkeypatc
 
 def test_it_draws_every_so_often_and_at_the_end(tmp_path: Path) -> None:
     train(tmp_path, {**HOOK, "every": "2 epochs"}, train_for="5 epochs")
-    assert drawn(tmp_path) == [f"gradcam_iteration_{i:08}.png" for i in (6, 12, 15)]
+    assert drawn(tmp_path) == [f"iteration_{i:08}/Grad-CAM.png" for i in (6, 12, 15)]
     for name in drawn(tmp_path):
         picture = np.asarray(Image.open(tmp_path / "figures" / name))
         assert picture.ndim == 3 and picture.std() > 10
@@ -81,20 +82,19 @@ def test_it_draws_every_so_often_and_at_the_end(tmp_path: Path) -> None:
 
 def test_a_validation_that_comes_late_draws_what_is_due(tmp_path: Path) -> None:
     train(tmp_path, {**HOOK, "every": "2 epochs"}, train_for="6 epochs", val_every="3 epochs")
-    assert drawn(tmp_path) == [f"gradcam_iteration_{i:08}.png" for i in (9, 18)]
+    assert drawn(tmp_path) == [f"iteration_{i:08}/Grad-CAM.png" for i in (9, 18)]
 
 
 def test_the_samples_are_fixed_and_spread_and_shown_with_their_truth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[dict[int, Any]] = []
-    monkeypatch.setattr(GradCAM, "_draw", lambda self, run, kept: seen.append(kept))
+    seen: list[list[Kept]] = []
+    monkeypatch.setattr(GradCAM, "draw", lambda self, run, kept: seen.append(kept))
     train(tmp_path, HOOK, train_for="2 epochs")
     for kept in seen:
-        assert sorted(kept) == [0, 4, 8]  # of 12
-        assert {sample: truth for sample, (_, truth) in kept.items()} == {0: 0, 4: 0, 8: 0}
-    assert all(torch.equal(seen[0][s][0], seen[1][s][0]) for s in (0, 4, 8))
-    assert torch.equal(seen[0][4][0], runs.Dots(12, 1)[4][0] / 255)
+        assert [(one.sample, one.truth) for one in kept] == [(0, 0), (4, 0), (8, 0)]  # of 12
+    assert all(torch.equal(one.inputs, other.inputs) for one, other in zip(*seen, strict=True))
+    assert torch.equal(seen[0][1].inputs, runs.Dots(12, 1)[4][0] / 255)
 
 
 def test_it_shows_itself_in_tensorboard(tmp_path: Path) -> None:

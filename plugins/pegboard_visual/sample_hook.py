@@ -1,0 +1,81 @@
+"""The base of hooks that draw the same few validation images again and again.
+
+Dimension letters: B images, C channels, H x W an image as the network gets it.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pegboard import PegboardError, PeriodicHook
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pegboard import Batch, Runner
+
+
+class Kept(NamedTuple):
+    """One validation image.
+
+    Args:
+        sample: its place in the dataset.
+        inputs: (C, H, W), as the network gets it.
+        truth: its class; None where its target is no class number.
+    """
+
+    sample: int
+    inputs: "Tensor"
+    truth: int | None
+
+
+class SampleHook(PeriodicHook):
+    """Calls ``draw(run, kept)`` at the end of the first validation after each ``every``, and of the run's last one.
+
+    The images are those of the validation data, spread evenly over it, the same each time; they are kept on their way
+    to the network, so that nothing is read a second time.
+
+    Args:
+        images: how many, from 1 to 64.
+        every: a duration.
+    """
+
+    def __init__(self, images: int, every: str) -> None:
+        super().__init__(every)
+        if isinstance(images, bool) or not isinstance(images, int) or not 1 <= images <= 64:
+            raise PegboardError(f"{type(self).__name__}: images must be an integer from 1 to 64, got {images!r}")
+        self.images = images
+        self.kept: dict[int, Kept] = {}
+        self.wanted: set[int] = set()  # samples, while a validation goes on that is drawn
+
+    def draw(self, run: "Runner", kept: list[Kept]) -> None:
+        """What the subclass does with the images, in the order of the dataset."""
+        raise NotImplementedError
+
+    def before_val(self, run: "Runner") -> None:
+        self.kept, self.wanted = {}, set()
+        if self.is_due(run) and run.val_loader is not None:
+            order = run.val_loader.order(0)
+            self.wanted = {int(order[place * len(order) // self.images]) for place in range(self.images)}
+
+    def before_val_iter(self, run: "Runner", batch: "Batch") -> None:
+        if not self.wanted:
+            return
+        for place, sample in enumerate(batch.index.tolist()):
+            if sample in self.wanted and sample not in self.kept:
+                inputs = batch.inputs[place].detach().clone()
+                self.kept[sample] = Kept(sample, inputs, class_of(batch.targets, place))
+
+    def after_val(self, run: "Runner", metrics: Mapping[str, float]) -> None:
+        if not self.is_due(run):
+            return
+        kept, self.kept, self.wanted = self.kept, {}, set()
+        self.done(run)
+        if kept:
+            self.draw(run, [kept[sample] for sample in sorted(kept)])
+
+
+def class_of(targets: Any, place: int) -> int | None:
+    """The true class of a sample in a batch; None where a target is no class number."""
+    target = targets[place] if hasattr(targets, "__getitem__") and not isinstance(targets, Mapping) else None
+    is_class = getattr(target, "ndim", None) == 0 and not target.is_floating_point()  # type: ignore[union-attr]
+    return int(target) if is_class else None  # type: ignore[arg-type]
