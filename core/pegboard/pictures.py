@@ -11,7 +11,6 @@ from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pegboard.errors import PegboardError
 
@@ -40,6 +39,8 @@ class Shown:
 
     def pixels(self) -> Pixels:
         """What the file holds, (H, W, 3) uint8."""
+        from PIL import Image
+
         with Image.open(self.path) as image:
             return np.asarray(image.convert("RGB"))
 
@@ -114,6 +115,8 @@ def as_pixels(picture: Any, name: str = "the picture") -> Pixels:
     Raises:
         PegboardError: it is none of these; ``name`` says which picture it was.
     """
+    from PIL import Image
+
     if isinstance(picture, Image.Image):
         return np.asarray(picture.convert("RGB"))
     if hasattr(picture, "detach"):  # a tensor, without importing torch
@@ -145,4 +148,6 @@ def _write_png(picture: Any, path: Path, name: str) -> None:
     if callable(getattr(picture, "savefig", None)):  # a matplotlib figure, without importing matplotlib
         picture.savefig(path, format="png", dpi=picture.get_dpi())
     else:
+        from PIL import Image
+
         Image.fromarray(as_pixels(picture, name)).save(path, format="PNG")

@@ -83,7 +83,8 @@ def _surroundings(run: "Runner") -> None:
     run.seed = values["seed"]
     if values["threads"]:
         torch.set_num_threads(values["threads"])
-    torch.use_deterministic_algorithms(values["deterministic"])
+    if values["deterministic"] != torch.are_deterministic_algorithms_enabled():  # setting it imports torch's compiler
+        torch.use_deterministic_algorithms(values["deterministic"])
     run.generators = [torch.default_generator]
     if run.device.type == "cuda":
         run.generators.append(torch.cuda.default_generators[run.device.index or 0])
