@@ -10,9 +10,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes: each keeps to
     os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
+from hypothesis import settings
 
 from pegboard import plugins
 from pegboard.registry import BOARDS
+
+settings.register_profile("shared machine", deadline=None)  # how long one example takes says nothing here
+settings.load_profile("shared machine")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

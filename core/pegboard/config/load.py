@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pegboard.config.keys import RUN_KEYS
-from pegboard.config.origin import Origin, merge, trace, without_delete
-from pegboard.config.overrides import PLACE, apply, parse
+from pegboard.config.origin import Origin, merge, without_delete
+from pegboard.config.overrides import apply, parse
+from pegboard.config.tracking import MARK, Tracker, loop_names
 from pegboard.errors import ConfigError, Problem, did_you_mean
 
 DEEPEST = 100  # levels of nesting; a config that goes deeper is a mistake
@@ -239,14 +240,12 @@ def _execute(tree: ast.Module, path: Path, shown: str, scope: _Scope, overrides:
     tree = ast.fix_missing_locations(replace.visit(tree))
     namespace: dict[str, Any] = {**scope.code, **_copied(scope.values), "__file__": str(path), "__name__": "config"}
     namespace |= {_placeholder(name): value for name, value in overrides.items()}
-    hidden = {*namespace, "__builtins__", "_base_"} - scope.values.keys()
+    hidden = {*namespace, MARK, "__builtins__", "_base_"} - scope.values.keys()
     origins = {name: origin.copy() for name, origin in scope.origins.items()}
-    assigned: dict[str, Origin] = {}
+    tracker = Tracker(tree, namespace, shown, origins, set(overrides))
     for statement in tree.body:
-        _run_code(statement, namespace, shown)
-        for inner in _inside(statement):
-            for name, origin in _assignments(inner, namespace, shown, origins, set(overrides)):
-                origins[name] = assigned[name] = origin
+        tracker.run(statement, lambda one: _run_code(one, namespace, shown))
+    assigned = tracker.assigned
     own = {name: namespace[name] for name in assigned if name in namespace and name not in hidden}
     for name, value in own.items():
         if _is_endless(value, 0):
@@ -260,7 +259,7 @@ def _execute(tree: ast.Module, path: Path, shown: str, scope: _Scope, overrides:
             scope.values[name], scope.origins[name] = namespace[name], origins[name]
     scope.code |= {name: value for name, value in namespace.items() if name not in {*hidden, *own, *scope.values}}
     places = {(name, assigned[name].place) for name in own if name[0] != "_" and name not in RUN_KEYS}
-    loops = {name for statement in _inside_all(tree) for name in _loop_names(statement)}
+    loops = loop_names(tree)
     scope.assigned |= {(name, place) for name, place in places if name not in loops}
     scope.used |= {(name, place) for name, place in scope.assigned if name in read}
     scope.overridden |= replace.matched
@@ -355,68 +354,3 @@ class _Replace(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         return node
-
-
-def _inside(statement: ast.stmt) -> list[ast.stmt]:
-    """The statement and, for if, for, while, with and try, those in its bodies."""
-    found = [statement]
-    for name in ("body", "orelse", "finalbody"):
-        if not isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            for inner in getattr(statement, name, ()):
-                found += _inside(inner)
-    for branch in [*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())]:
-        found += [part for inner in branch.body for part in _inside(inner)]
-    return found
-
-
-def _inside_all(tree: ast.Module) -> list[ast.stmt]:
-    return [inner for statement in tree.body for inner in _inside(statement)]
-
-
-def _loop_names(statement: ast.stmt) -> list[str]:
-    """What a ``for`` assigns: no setting, so no typo of one."""
-    if not isinstance(statement, ast.For):
-        return []
-    return [node.id for node in ast.walk(statement.target) if isinstance(node, ast.Name)]
-
-
-def _assignments(
-    statement: ast.stmt, namespace: Mapping[str, Any], shown: str, origins: dict[str, Origin], overridden: set[str]
-) -> list[tuple[str, Origin]]:
-    """The names that a statement assigns, each with the origins of its value; items set in a dict are noted there."""
-    targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
-    if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For):
-        return []
-    value = getattr(statement, "value", None)
-    found = []
-    for target in targets:
-        if isinstance(target, ast.Name) and target.id in namespace:
-            plain = value is not None and not isinstance(statement, ast.AugAssign)
-            origin = Origin(f"{shown}:{statement.lineno}")
-            if target.id in overridden and plain:
-                origin = Origin(PLACE)
-            elif plain and value is not None:
-                origin = trace(value, namespace[target.id], shown, origins)
-            found.append((target.id, origin))
-        elif isinstance(target, ast.Tuple | ast.List):
-            names = [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]
-            found += [(name, Origin(f"{shown}:{statement.lineno}")) for name in names if name in namespace]
-        elif isinstance(target, ast.Subscript):
-            _note_item(target, f"{shown}:{statement.lineno}", origins)
-    return found
-
-
-def _note_item(target: ast.Subscript, place: str, origins: dict[str, Origin]) -> None:
-    """``train["batch_size"] = 64``: the item's origin is this line."""
-    keys: list[str] = []
-    node: ast.expr = target
-    while isinstance(node, ast.Subscript):
-        if not isinstance(node.slice, ast.Constant):
-            return
-        keys.insert(0, str(node.slice.value))
-        node = node.value
-    if isinstance(node, ast.Name) and node.id in origins:
-        here = origins[node.id]
-        for key in keys[:-1]:
-            here = here.children.setdefault(key, Origin(here.place))
-        here.children[keys[-1]] = Origin(place)

@@ -55,11 +55,31 @@ def trace(node: ast.expr, value: Any, file: str, names: Mapping[str, Origin]) ->
                 origin.children[key] = trace(child, value[key], file, names)
                 origin.children[key].place = f"{file}:{line}"
     elif isinstance(value, list | tuple) and isinstance(node, ast.List | ast.Tuple):
-        for index, (child, item) in enumerate(zip(node.elts, value, strict=False)):
-            if isinstance(child, ast.Starred):  # from here on, positions cannot be told from the text
-                break
-            origin.children[str(index)] = trace(child, item, file, names)
+        place = 0
+        for child in node.elts:
+            if isinstance(child, ast.Starred):
+                count = _count(child, node.elts, len(value), names)
+                if count is None:  # from here on, positions cannot be told from the text
+                    break
+                inner = trace(child.value, value[place : place + count], file, names)
+                for index in range(count):
+                    item = inner.children.get(str(index))
+                    origin.children[str(place + index)] = item or Origin(f"{file}:{child.lineno}")
+                place += count
+            elif place < len(value):
+                origin.children[str(place)] = trace(child, value[place], file, names)
+                place += 1
     return origin
+
+
+def _count(child: ast.Starred, among: Sequence[ast.expr], total: int, names: Mapping[str, Origin]) -> int | None:
+    """How many items ``*child`` stands for; None if the text and the total do not tell."""
+    starred = [other for other in among if isinstance(other, ast.Starred)]
+    if starred == [child]:
+        return total - (len(among) - 1)
+    if isinstance(child.value, ast.Name) and child.value.id in names:
+        return len(names[child.value.id].children) or None
+    return len(child.value.elts) if isinstance(child.value, ast.List | ast.Tuple) else None
 
 
 def _pairs(node: ast.expr) -> Iterator[tuple[str | None, ast.expr, int]]:
@@ -78,6 +98,66 @@ def _pairs(node: ast.expr) -> Iterator[tuple[str | None, ast.expr, int]]:
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         yield None, node.left, node.left.lineno
         yield None, node.right, node.right.lineno
+
+
+class Snapshot:
+    """What lay in the dicts and lists of some names before a statement, and where each item came from.
+
+    ``train["batch_size"] = 64``, ``transforms.insert(0, ...)`` and functions that are handed a dict change it in place:
+    comparing what is there afterwards tells which items are new, whatever the statement looked like.
+    """
+
+    def __init__(self, values: Mapping[str, Any], origins: Mapping[str, Origin]) -> None:
+        self.before: dict[
+            int, tuple[Origin, list[tuple[str, Any, Origin]]]
+        ] = {}  # container by id: its own, its items'
+        self.alive: list[Any] = []  # the containers, so that no id is given away
+        for name, origin in origins.items():
+            if name in values:
+                self._keep(values[name], origin)
+
+    def _keep(self, value: Any, origin: Origin) -> None:
+        if not isinstance(value, dict | list) or id(value) in self.before:
+            return
+        items = [(key, item, origin.nearest([key])) for key, item in _items(value)]
+        self.before[id(value)] = origin, items
+        self.alive.append(value)
+        for _, item, inner in items:
+            self._keep(item, inner)
+
+    def follow(self, value: Any, origin: Origin, place: str, around: tuple[int, ...] = ()) -> None:
+        """Bring ``origin`` up to date: what is new in the value, at any depth, came from ``place``."""
+        if id(value) not in self.before or id(value) in around:
+            return
+        old, items = list(self.before[id(value)][1]), _items(value)
+        if [(key, id(item)) for key, item in items] != [(key, id(item)) for key, item, _ in old]:
+            origin.children = {key: _taken(key, item, value, old) or self._new(item, place) for key, item in items}
+        for key, item in items:
+            inner = origin.children.get(key) or Origin(origin.place)
+            self.follow(item, inner, place, (*around, id(value)))
+            if inner.children:
+                origin.children[key] = inner
+
+    def _new(self, item: Any, place: str) -> Origin:
+        """Put there at ``place``; what lay elsewhere before keeps the places of what is in it."""
+        return self.before[id(item)][0].copy(place) if id(item) in self.before else Origin(place)
+
+
+def _taken(key: str, item: Any, around: Any, old: list[tuple[str, Any, Origin]]) -> Origin | None:
+    """The origin of an item that was there before, taken out of ``old``; None if it is new. In a list it may move."""
+    for wanted in (key, None) if isinstance(around, list) else (key,):
+        for place, (name, before, origin) in enumerate(old):
+            if before is item and wanted in (name, None):
+                del old[place]
+                return origin
+    return None
+
+
+def _items(value: Any) -> list[tuple[str, Any]]:
+    """Keys, or indexes as strings, with what lies there."""
+    if isinstance(value, dict):
+        return [(str(key), item) for key, item in value.items()]
+    return [(str(index), item) for index, item in enumerate(value)] if isinstance(value, list) else []
 
 
 def merge(base: Any, child: Any, base_origin: Origin, child_origin: Origin) -> tuple[Any, Origin]:
