@@ -134,16 +134,18 @@ def explain(job: Job, path: Path, names: Names, said: str) -> str:
     accepted = {name: value for name, value in accepted.items() if name in inspect.signature(function).parameters}
     layer = accepted and (job.layer or default_layer(job.trained.model, prepared.inputs))
     heading = METHODS[job.method] + (f", layer {layer}" if layer else "")
-    if heading != said:
-        print(heading)
-    best = np.argsort(probabilities, kind="stable")[::-1][:5]
-    print(f"{path}: " + ", ".join(f"{classes[i]} {100 * probabilities[i]:.1f} %" for i in best))
 
     given = []
     for start in range(0, len(targets), AT_ONCE):
         some = torch.tensor(targets[start : start + AT_ONCE])
         repeated = prepared.inputs.expand(len(some), -1, -1, -1)
         given += list(function(job.trained.model, repeated, some, **accepted).cpu())
+
+    if heading != said:
+        print(heading)
+    best = np.argsort(probabilities, kind="stable")[::-1][:5]
+    print(f"{path}: " + ", ".join(f"{classes[i]} {100 * probabilities[i]:.1f} %" for i in best))
+
     cells = cells_of(job.trained.model, prepared.inputs, job.layer, job.reshape) if given[0].ndim == 2 else None
     stem = names.stem(path.stem)
     save(prepared.image, names.path(f"{stem}_image.png"))
