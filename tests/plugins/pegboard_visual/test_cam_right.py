@@ -193,8 +193,11 @@ def test_the_sanity_check_catches_an_edge_detector(quick: Explained) -> None:
 
 
 @pytest.mark.slow
-def test_a_whole_run(tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_whole_run(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """LeNet as the config trains it on the stand-in, about two minutes: 80 % in the box, and below 0.3 in ranks."""
+    monkeypatch.chdir(tmp_path)  # where there is no CIFAR-10
     config = repository / "configs" / "lenet_cifar.py"
     assert main(["train", str(config), "--work-dir", str(tmp_path / "run")]) == 0
     newest = max((tmp_path / "run" / "checkpoints").glob("*.pt"))
