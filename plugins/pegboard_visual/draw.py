@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pegboard import PegboardError
-from pegboard_visual.cam.maps import scaled, upsample
+from pegboard_visual.cam.cells import upsample
+from pegboard_visual.cam.maps import scaled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from pegboard import PegboardError
+from pegboard_visual.cam.cells import upsample
 from pegboard_visual.cam.gradients import grad_cam
 from pegboard_visual.cam.layers import Reshape
-from pegboard_visual.cam.maps import finite, upsample
+from pegboard_visual.cam.maps import finite
 from pegboard_visual.cam.session import chosen, scores, undisturbed, usable
 
 
@@ -56,7 +57,7 @@ def guided_grad_cam(
     layer: str | nn.Module | None = None,
     reshape: Reshape | None = None,
 ) -> Tensor:
-    """Guided backpropagation times Grad-CAM, brought to the image's size: fine detail, of this class alone.
+    """Guided backpropagation times Grad-CAM, stretched over the image: fine detail, of this class alone.
 
     Args:
         targets: a class for all images, or one each, (B,); the predicted one if None.

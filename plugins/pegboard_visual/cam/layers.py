@@ -118,7 +118,7 @@ def read(
         leaves: list[Tensor] = []
 
         def cut(module: nn.Module, inputs: Any, output: Any) -> Any:
-            first = _first(output)
+            first = first_of(output)
             leaf = first.detach().requires_grad_()
             leaves.append(leaf)
             return leaf.clone() if output is first else type(output)([leaf.clone(), *output[1:]])
@@ -147,7 +147,7 @@ def maps_of(model: nn.Module, images: Tensor, place: Place) -> tuple[Tensor, Ten
     kept: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: Any, output: Any) -> None:
-        kept.append(_first(output).detach().clone())  # a ReLU in place may follow
+        kept.append(first_of(output).detach().clone())  # a ReLU in place may follow
 
     handle = place.module.register_forward_hook(keep)
     try:
@@ -210,7 +210,7 @@ def _tokens_of(model: nn.Module) -> Reshape | None:
     return without_class_token
 
 
-def _first(output: Any) -> Tensor:
+def first_of(output: Any) -> Tensor:
     first = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(first, Tensor):
         raise PegboardError(f"the layer gives a {type(output).__name__}, which holds no maps")

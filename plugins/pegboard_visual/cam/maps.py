@@ -1,29 +1,14 @@
 """What is done to maps before they are shown.
 
-Dimension letters: B images, h x w a map, H x W an image.
+Dimension letters: B images.
 """
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pegboard import PegboardError
 
 ROUNDING = 1e-6  # of the largest value: differences below are those of float32
-
-
-def upsample(maps: Tensor, size: int | Sequence[int]) -> Tensor:
-    """Bring maps to the size of an image, bilinearly.
-
-    Args:
-        size: (H, W), or one side of a square.
-
-    Shapes: (B, h, w) float -> (B, H, W), same dtype.
-    """
-    height, width = (size, size) if isinstance(size, int) else size
-    return F.interpolate(maps[:, None], (int(height), int(width)), mode="bilinear", align_corners=False)[:, 0]
 
 
 def scaled(maps: Tensor) -> Tensor:

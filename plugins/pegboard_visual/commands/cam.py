@@ -13,6 +13,7 @@ from pegboard.errors import PegboardError, did_you_mean
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pegboard_visual.cam import Cells
     from pegboard_visual.draw import Row
     from pegboard_visual.trained import Prepared, Trained
 
@@ -26,6 +27,7 @@ METHODS = {  # as the command and the hook call them, and as people do
     "guided_gradcam": "Guided Grad-CAM",
 }
 AT_ONCE = 16  # targets that go through the model together
+NOWHERE = 235  # the grey of a map's frame, where the layer has no cell
 ROWS = 12  # of a sheet; of more targets it shows the likeliest
 
 
@@ -119,7 +121,7 @@ def explain(job: Job, path: Path, names: Names, said: str) -> str:
     import torch
 
     from pegboard_visual.cam import METHODS as FUNCTIONS
-    from pegboard_visual.cam import default_layer, predict
+    from pegboard_visual.cam import cells_of, default_layer, predict
     from pegboard_visual.draw import save, sheet
 
     prepared = job.trained.prepare(path)
@@ -132,23 +134,26 @@ def explain(job: Job, path: Path, names: Names, said: str) -> str:
     accepted = {name: value for name, value in accepted.items() if name in inspect.signature(function).parameters}
     layer = accepted and (job.layer or default_layer(job.trained.model, prepared.inputs))
     heading = METHODS[job.method] + (f", layer {layer}" if layer else "")
-    if heading != said:
-        print(heading)
-    best = np.argsort(probabilities, kind="stable")[::-1][:5]
-    print(f"{path}: " + ", ".join(f"{classes[i]} {100 * probabilities[i]:.1f} %" for i in best))
 
     given = []
     for start in range(0, len(targets), AT_ONCE):
         some = torch.tensor(targets[start : start + AT_ONCE])
         repeated = prepared.inputs.expand(len(some), -1, -1, -1)
         given += list(function(job.trained.model, repeated, some, **accepted).cpu())
+
+    if heading != said:
+        print(heading)
+    best = np.argsort(probabilities, kind="stable")[::-1][:5]
+    print(f"{path}: " + ", ".join(f"{classes[i]} {100 * probabilities[i]:.1f} %" for i in best))
+
+    cells = cells_of(job.trained.model, prepared.inputs, job.layer, job.reshape) if given[0].ndim == 2 else None
     stem = names.stem(path.stem)
     save(prepared.image, names.path(f"{stem}_image.png"))
     rows = []
     for target, values in zip(targets, given, strict=True):
         file = names.stem(f"{stem}_{job.method}_{classes[target]}")
         np.save(names.path(f"{file}.npy"), values.numpy())
-        row = _row(prepared, values, path.name, target, probabilities.tolist())
+        row = _row(prepared, values, cells, path.name, target, probabilities.tolist())
         save(row.overlay, names.path(f"{file}_overlay.png"))
         if row.note:
             print(f"  {classes[target]}: the map is flat: no evidence found at this layer")
@@ -186,18 +191,24 @@ def chosen(wanted: list[str], classes: list[str], predicted: int) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _row(prepared: "Prepared", values: "Tensor", name: str, target: int, probabilities: list[float]) -> "Row":
-    import numpy as np
+def _row(
+    prepared: "Prepared", values: "Tensor", cells: "Cells | None", name: str, target: int, probabilities: list[float]
+) -> "Row":
+    import torch
 
-    from pegboard_visual.cam import is_flat, scaled
+    from pegboard_visual.cam import is_flat, scaled, upsample
     from pegboard_visual.draw import Row, coloured, gradient_picture, overlay
 
+    size = prepared.inputs.shape[-2:]
     note = "flat map: no evidence here" if bool(is_flat(values[None])) else ""
     if values.ndim == 3:  # gradients at the pixels
-        middle, flat = gradient_picture(values.numpy()), values.abs().amax(0)
+        middle, shown = gradient_picture(values.numpy()), scaled(values.abs().amax(0)[None])
     else:
-        middle, flat = coloured(scaled(values[None])[0].numpy()), values
-    placed = in_window(np.asarray(scaled(flat[None])[0].numpy()), prepared)
+        shown = scaled(values[None])
+        middle = coloured(upsample(shown, size, cells, sharp=True)[0].numpy())
+        middle[upsample(torch.ones_like(shown), size, cells, sharp=True)[0].numpy() == 0] = NOWHERE
+        shown = upsample(shown, size, cells)
+    placed = in_window(shown[0].numpy(), prepared)
     return Row(prepared.image, middle, overlay(prepared.image, placed), name, target, probabilities, note)
 
 

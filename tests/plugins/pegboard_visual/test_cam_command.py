@@ -12,6 +12,7 @@ from pegboard.cli import main
 from pegboard.registry import BOARDS
 from pegboard_visual.cam import grad_cam
 from pegboard_visual.commands.cam import chosen
+from pegboard_visual.draw import overlay
 from pegboard_visual.trained import open_trained, read_image
 from tests import runs
 from tests.plugins.pegboard_visual import nets
@@ -207,6 +208,15 @@ def test_a_map_lies_where_the_network_looked(tmp_path: Path, photo: Path) -> Non
     assert prepared.window == pytest.approx((10, 5, 30, 25))
     whole = in_window(np.ones((4, 4), np.float32), prepared)
     assert whole.shape == (30, 40) and whole[5:25, 10:30].all() and whole.sum() == 400
+
+
+def test_an_overlay_is_coloured_where_the_layer_looks(folder: Path, photo: Path, tmp_path: Path) -> None:
+    """Two convolutions without padding make 4 x 4 cells of 8 x 8 pixels, around the middle: 2 pixels in."""
+    assert main(["cam", str(folder), str(photo), "--method", "eigencam", "--out", str(tmp_path / "out")]) == 0
+    [path] = (tmp_path / "out").glob("*_overlay.png")
+    blue = overlay(pixels(photo), np.zeros((1, 1), np.float32))
+    differs = (pixels(path) != blue).any(2)
+    assert differs.any() and not differs[:3].any() and not differs[-3:].any() and not differs[:, :4].any()
 
 
 @needs_weights
