@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pegboard import PegboardError
-from pegboard_visual.cam.cells import upsample
+from pegboard_visual.cam.cells import Cells, upsample
 from pegboard_visual.cam.maps import scaled
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ Map = NDArray[np.float32]  # (h, w)
 logger = logging.getLogger("pegboard")
 
 SHARE = 0.5  # of the map's colours in an overlay
+NOWHERE = 235  # the grey of a map's frame, where the layer has no cell
 LONGEST = 640  # pixels of an image in a sheet: a photograph's millions would not show
 DOTS = 110  # per inch of a sheet
 HEAD, PITCH = 0.45, 2.95  # inches: the heading, and each row
@@ -97,6 +98,25 @@ def gradient_picture(gradient: NDArray[np.float32]) -> Picture:
     largest = float(np.percentile(np.abs(gradient), 99.5)) or float(np.abs(gradient).max()) or 1.0
     values = np.clip(gradient / largest, -1, 1).transpose(1, 2, 0)
     return np.asarray(np.rint(127.5 * (1 + values)), dtype=np.uint8)
+
+
+def placed(values: torch.Tensor, size: Sequence[int], cells: Cells | None) -> tuple[Picture, Map]:
+    """What a method gave, as a picture of its cells or gradients, and how bright each pixel is in an overlay.
+
+    Args:
+        values: a map (h, w), or gradients at the pixels (C, H, W).
+        size: (H, W) of what the network saw.
+        cells: where the cells of a map lie on it; stretched over all of it if None.
+
+    Returns:
+        (H, W, 3) uint8, grey where no cell lies; and (H, W) float32 from 0 to 1.
+    """
+    if values.ndim == 3:
+        return gradient_picture(values.numpy()), scaled(values.abs().amax(0)[None])[0].numpy()
+    shown = scaled(values[None])
+    middle = coloured(upsample(shown, size, cells, sharp=True)[0].numpy())
+    middle[upsample(torch.ones_like(shown), size, cells, sharp=True)[0].numpy() == 0] = NOWHERE
+    return middle, upsample(shown, size, cells)[0].numpy()
 
 
 def as_picture(pixels: torch.Tensor) -> Picture:

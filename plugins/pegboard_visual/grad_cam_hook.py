@@ -60,9 +60,9 @@ class GradCAM(SampleHook):
         """One sheet."""
         import torch
 
-        from pegboard_visual.cam import METHODS, default_layer, is_flat, predict, scaled
+        from pegboard_visual.cam import METHODS, cells_of, default_layer, is_flat, predict
         from pegboard_visual.commands.cam import METHODS as TITLES
-        from pegboard_visual.draw import Row, as_picture, coloured, gradient_picture, overlay, sheet
+        from pegboard_visual.draw import Row, as_picture, overlay, placed, sheet
 
         inputs = torch.stack([one.inputs for one in kept])
         probabilities = predict(run.model, inputs).softmax(1).cpu()
@@ -72,14 +72,13 @@ class GradCAM(SampleHook):
         function: Any = METHODS[self.method]
         given = function(run.model, inputs, targets, **arguments).cpu()
         layer = "" if guided else f", layer {self.layer or default_layer(run.model, inputs)}"
+        cells = cells_of(run.model, inputs, self.layer) if given.ndim == 3 else None
         rows = []
         for one, values, target, shares, flat in zip(
             kept, given, targets.tolist(), probabilities, is_flat(given).tolist(), strict=True
         ):
             image = as_picture(one.inputs)
-            strength = values.abs().amax(0) if values.ndim == 3 else values
-            bright = scaled(strength[None])[0].numpy()
-            middle = gradient_picture(values.numpy()) if values.ndim == 3 else coloured(bright)
+            middle, bright = placed(values, inputs.shape[-2:], cells)
             note = "flat map: no evidence here" if flat else ""
             name = f"validation sample {one.sample}"
             rows.append(Row(image, middle, overlay(image, bright), name, target, shares.tolist(), note, one.truth))

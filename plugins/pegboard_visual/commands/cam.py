@@ -27,7 +27,6 @@ METHODS = {  # as the command and the hook call them, and as people do
     "guided_gradcam": "Guided Grad-CAM",
 }
 AT_ONCE = 16  # targets that go through the model together
-NOWHERE = 235  # the grey of a map's frame, where the layer has no cell
 ROWS = 12  # of a sheet; of more targets it shows the likeliest
 
 
@@ -194,22 +193,14 @@ def chosen(wanted: list[str], classes: list[str], predicted: int) -> list[int]:
 def _row(
     prepared: "Prepared", values: "Tensor", cells: "Cells | None", name: str, target: int, probabilities: list[float]
 ) -> "Row":
-    import torch
+    from pegboard_visual.cam import is_flat
+    from pegboard_visual.draw import Row, overlay, placed
 
-    from pegboard_visual.cam import is_flat, scaled, upsample
-    from pegboard_visual.draw import Row, coloured, gradient_picture, overlay
-
-    size = prepared.inputs.shape[-2:]
     note = "flat map: no evidence here" if bool(is_flat(values[None])) else ""
-    if values.ndim == 3:  # gradients at the pixels
-        middle, shown = gradient_picture(values.numpy()), scaled(values.abs().amax(0)[None])
-    else:
-        shown = scaled(values[None])
-        middle = coloured(upsample(shown, size, cells, sharp=True)[0].numpy())
-        middle[upsample(torch.ones_like(shown), size, cells, sharp=True)[0].numpy() == 0] = NOWHERE
-        shown = upsample(shown, size, cells)
-    placed = in_window(shown[0].numpy(), prepared)
-    return Row(prepared.image, middle, overlay(prepared.image, placed), name, target, probabilities, note)
+    middle, bright = placed(values, prepared.inputs.shape[-2:], cells)
+    return Row(
+        prepared.image, middle, overlay(prepared.image, in_window(bright, prepared)), name, target, probabilities, note
+    )
 
 
 def in_window(values: Any, prepared: "Prepared") -> Any:
