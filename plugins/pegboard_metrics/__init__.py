@@ -4,9 +4,9 @@ from pegboard import Boards, Bridge, hookimpl, source
 
 
 def torchmetrics_names() -> dict[str, str]:
-    """Every metric class that ``torchmetrics`` or ``torchmetrics.classification`` exports."""
+    """Every metric class that ``torchmetrics`` exports, and those of its packages that are about a model's outputs."""
     names = {}
-    for package in ("torchmetrics.classification", "torchmetrics"):
+    for package in ("torchmetrics.classification", "torchmetrics.regression", "torchmetrics"):
         module = source.read(package)
         for name in module.exported if module else []:
             if name[0].isupper():
