@@ -29,7 +29,16 @@ def torch_schedulers() -> dict[str, str]:
 
 @hookimpl
 def pegboard_register(boards: Boards) -> None:
-    boards.optimizers.add_bridge(Bridge("torch", "torch", "optimizers", torch_optimizers, supplied=("params",)))
+    boards.optimizers.add_bridge(
+        Bridge(
+            "torch",
+            "torch",
+            "optimizers",
+            torch_optimizers,
+            supplied=("params",),
+            via="pegboard_optim.kernels:build",
+        )
+    )
     boards.schedulers.add_bridge(
         Bridge(
             "torch",

@@ -206,11 +206,12 @@ class Builder:
             groups = [parameter_groups(model, parts["optimizer"].get("groups") or (), frozen)]
         else:
             groups = groups_of_each(model, parts, frozen)
+        supply = {"model": model, "precision": self.values["precision"]}
         built: dict[str, torch.optim.Optimizer] = {}
         for (path, part), own in zip(parts.items(), groups, strict=True):
             cfg = {key: value for key, value in part.items() if key not in (*OPTIMIZER_KEYS, "groups")}
             with refusals(cfg, path, model):
-                built[path.rpartition(".")[2]] = OPTIMIZERS.build(cfg, path, params=own)
+                built[path.rpartition(".")[2]] = OPTIMIZERS.build(cfg, path, supply, params=own)
         optimizer = next(iter(built.values())) if "optimizer" in parts else Optimizers(built)
         for group in optimizer.param_groups:
             group["lr"] *= 1.0 if group["lr_mult"] is None else group["lr_mult"]
