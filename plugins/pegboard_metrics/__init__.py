@@ -18,5 +18,12 @@ def torchmetrics_names() -> dict[str, str]:
 def pegboard_register(boards: Boards) -> None:
     boards.metrics.add_lazy("Accuracy", "pegboard_metrics.accuracy:Accuracy")
     boards.metrics.add_bridge(
-        Bridge("torchmetrics", "torchmetrics", "metrics", torchmetrics_names, supplied=("num_classes",))
+        Bridge(
+            "torchmetrics",
+            "torchmetrics",
+            "metrics",
+            torchmetrics_names,
+            supplied=("num_classes", "task"),
+            via="pegboard_metrics.bridged:build",
+        )
     )

@@ -79,7 +79,7 @@ BY_ARGUMENT: dict[str, Any] = {
     "loader": "PIL.Image:open", "root": "nowhere", "split": "letters",
     # metrics
     "beta": 0.5, "min_precision": 0.5, "min_recall": 0.5, "min_sensitivity": 0.5, "min_specificity": 0.5,
-    "num_labels": 3, "p": 3, "task": "multiclass",
+    "num_labels": 3, "p": 3,
 }  # fmt: skip
 BY_PART: dict[str, dict[str, Any]] = {
     "GaussianBlur": {"kernel_size": 3},  # an odd one
@@ -181,7 +181,13 @@ class WeightlessLayers(TorchFunctionMode):
 
 def build(family: Family, part: dict[str, Any]) -> Any:
     """What the board makes of a part; models and layers on the meta device, where they weigh nothing."""
-    supply: dict[str, Any] = {"num_classes": 3, "mean": [0.5], "std": [0.5], "data_source": range(4)}
+    supply: dict[str, Any] = {
+        "num_classes": 3,
+        "task": "multiclass",
+        "mean": [0.5],
+        "std": [0.5],
+        "data_source": range(4),
+    }
     given: dict[str, Any] = {}
     if family.board == "optimizers":
         given["params"] = [nn.Parameter(torch.zeros(2, 2))]

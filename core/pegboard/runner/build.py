@@ -104,6 +104,7 @@ class Builder:
         facts = {
             "classes": classes,
             "num_classes": count,
+            "task": "multiclass" if count else None,  # as torchmetrics calls it
             "mean": getattr(dataset, "mean", None),
             "std": getattr(dataset, "std", None),
         }
