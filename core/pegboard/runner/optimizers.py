@@ -63,16 +63,18 @@ class Optimizers(Optimizer):
             return
         held = {id(parameter) for group in self.param_groups for parameter in group["params"]}
         wanted = param_group["params"]
-        if any(id(parameter) in held for parameter in ([wanted] if isinstance(wanted, Tensor) else list(wanted))):
+        parameters = [wanted] if isinstance(wanted, Tensor) else list(wanted)
+        if any(id(parameter) in held for parameter in parameters):
             raise ValueError("some parameters appear in more than one parameter group")
-        next(reversed(self.members.values())).add_param_group(param_group)
+        next(reversed(self.members.values())).add_param_group({**param_group, "params": parameters})
         self._join()
 
     def state_dict(self) -> dict[str, Any]:
         return {"members": {name: member.state_dict() for name, member in self.members.items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """
+        """Give each member back what ``state_dict`` took of it.
+
         Raises:
             ValueError: it is that of other optimizers.
         """

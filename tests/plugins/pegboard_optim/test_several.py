@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from pegboard import CheckpointError, Config, ConfigError, Hook, Runner, cli
 from pegboard.config import check
+from pegboard.runner.groups import groups_of_each, parameter_groups
 from pegboard.runner.optimizers import Optimizers
 from tests import runs
 from tests.plugins.pegboard_optim import points
@@ -236,6 +237,22 @@ def test_check_says_what_is_wrong(changes: dict[str, Any], path: str, message: s
 def test_what_is_right_has_no_problem() -> None:
     for optimizer in (BOTH, BY_NAME, {**BY_NAME, "off": None}, [{"type": "SGD", "kind": "norm"}, BOTH[1]]):
         assert check(Config.from_values(runs.values(optimizer=optimizer))) == []
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.second.weight = self.first.weight
+
+
+def test_a_tied_weight_counts_once_and_is_found_by_any_of_its_names() -> None:
+    model = Tied()
+    (one, rest) = parameter_groups(model, [{"match": "second.weight", "lr_mult": 2}], set())
+    assert [id(p) for p in one["params"]] == [id(model.first.weight)] and len(rest["params"]) == 2
+    parts = {"optimizer.0": {"type": "Muon", "match": "second.weight"}, "optimizer.1": {"type": "SGD"}}
+    ((muon,), (sgd,)) = groups_of_each(model, parts, set())
+    assert [id(p) for p in muon["params"]] == [id(model.first.weight)] and len(sgd["params"]) == 2
 
 
 # -- commands ------------------------------------------------------------------------------------------------------
