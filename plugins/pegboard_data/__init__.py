@@ -4,7 +4,7 @@ from typing import Any
 
 from pegboard import Boards, Bridge, Config, Problem, hookimpl
 from pegboard.registry import DATASETS, TRANSFORMS
-from pegboard_data import families, rules
+from pegboard_data import bridged, families, rules
 from pegboard_data.commands import cross_validate, index, split, stats, verify
 
 # Transforms that take nothing from the run.
@@ -43,6 +43,8 @@ def pegboard_register(boards: Boards) -> None:
             "transforms",
             families.torchvision_transforms,
             parts={"transforms": TRANSFORMS},
+            takes=bridged.TAKES,
+            via="pegboard_data.bridged:build",
         )
     )
 

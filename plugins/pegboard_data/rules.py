@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pegboard import Config, Problem
+from pegboard import Config, Problem, address
 from pegboard.registry import TRANSFORMS
 
 LOADERS = ("train", "val", "test")
@@ -62,6 +62,8 @@ def _steps(parts: Any, path: str) -> Iterator[Step]:
 
 def _problems_of(config: Config, step: Step, before: list[Step], after: list[Step]) -> Iterator[Problem]:
     path, name, part = step
+    if name == "Lambda" and isinstance(part.get("lambd"), str) and (wrong := address.misfit(part["lambd"])):
+        yield config.problem(f"{path}.lambd", wrong)
     earlier, later = [other for _, other, _ in before], [other for _, other, _ in after]
     if name in TO_FLOAT and any(other in TO_FLOAT for other in earlier):
         yield config.problem(path, f"the images are float already, since an earlier step; leave this {name} out")

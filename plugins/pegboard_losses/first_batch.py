@@ -15,7 +15,8 @@ from pegboard import PegboardError
 def watch(loss: nn.Module) -> None:
     """Let the first call of a loss in training end with an explanation if it is given what it does not take.
 
-    The check takes itself away at that call. It reads the device once; a step that is compiled goes without it.
+    The check takes itself away at that call. It reads the device once. A compiled step cannot be looked into; the run
+    calls its loss once before.
     """
     look = next((look for kinds, look in LOOKS if isinstance(loss, kinds)), None)
     if look is None:

@@ -1,6 +1,7 @@
 """Arguments of losses that are of another time, or that leave the step without the one number that it needs."""
 
 import ast
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ def problems(config: Config) -> Iterator[Problem]:
 
 
 def _loss(config: Config, name: str, loss: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    yield from _inputs(config, name, loss, path)
     old = {"size_average": "sum", "reduce": "none"}  # what each meant where it was False
     for argument, otherwise in old.items():
         if loss.get(argument) is not None:
@@ -34,12 +36,40 @@ def _loss(config: Config, name: str, loss: Mapping[str, Any], path: str) -> Iter
         )
 
 
+def _inputs(config: Config, name: str, loss: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    entry = LOSSES.find(loss["type"])
+    if "in_features" in entry.signature().parameters:
+        yield config.problem(
+            path,
+            f"{name} has weights of its own, which no optimizer would train; let the model hold one and call it in its "
+            "training_step",
+        )
+        return
+    needed = _inputs_of(entry.address)
+    if len(needed) > 2 and not _may_have_training_step(config.values["model"]):
+        yield config.problem(
+            path,
+            f"{name} takes {', '.join(needed[:-1])} and {needed[-1]}, and the step has only outputs and targets; give "
+            "the model a training_step(batch, criterion) that calls it",
+        )
+
+
+def _inputs_of(address: str) -> list[str]:
+    """What a loss is called with; read from its source."""
+    found = source.find(address)
+    for node in found[1].body if found else []:
+        if isinstance(node, ast.FunctionDef) and node.name == "forward":
+            needed = node.args.args[1 : len(node.args.args) - len(node.args.defaults)]
+            return [argument.arg for argument in needed]
+    return []
+
+
 def _reduction(config: Config, name: str, reduction: Any, path: str) -> Iterator[Problem]:
     known = ["mean", "sum", *(["batchmean"] if name == "KLDivLoss" else [])]
     if reduction == "elementwise_mean":
         yield config.problem(path, "'elementwise_mean' is of the torch of 2018; write 'mean'")
     elif reduction == "none":
-        if not _has_training_step(config.values["model"]):
+        if not _may_have_training_step(config.values["model"]):
             yield config.problem(
                 path,
                 "'none' gives a number for each sample and the step needs one; write 'mean', or give the model a "
@@ -52,11 +82,19 @@ def _reduction(config: Config, name: str, reduction: Any, path: str) -> Iterator
         yield config.problem(path, "'sum' cannot be accumulated, for the pieces of a batch are averaged; write 'mean'")
 
 
-def _has_training_step(model: Mapping[str, Any]) -> bool:
-    """Whether the model makes its own loss of what the criterion gives; read from its source if it is not imported."""
+def _may_have_training_step(model: Mapping[str, Any]) -> bool:
+    """Whether the model makes its own loss of what the criterion gives; True where that cannot be told.
+
+    It is read from the source of a class that is not imported yet. No library behind a bridge knows of such a step.
+    """
     entry = MODELS.find(model["type"])
+    if entry.is_bridge:
+        return False
     if not isinstance(entry.target, str):
-        return hasattr(entry.target, "training_step")
+        return not inspect.isclass(entry.target) or hasattr(entry.target, "training_step")
     found = source.find(entry.target)
-    body = found[1].body if found else []
-    return any(isinstance(node, ast.FunctionDef) and node.name == "training_step" for node in body)
+    if found is None or not isinstance(found[1], ast.ClassDef):
+        return True
+    own = any(isinstance(node, ast.FunctionDef) and node.name == "training_step" for node in found[1].body)
+    bases = [ast.unparse(base) for base in found[1].bases]
+    return own or not all(base == "Module" or base.startswith(("nn.", "torch.nn.")) for base in bases)

@@ -4,9 +4,9 @@ from pegboard import Boards, Bridge, hookimpl, source
 
 
 def torchmetrics_names() -> dict[str, str]:
-    """Every metric class that ``torchmetrics`` or ``torchmetrics.classification`` exports."""
+    """Every metric class that ``torchmetrics`` exports, and those of its packages that are about a model's outputs."""
     names = {}
-    for package in ("torchmetrics.classification", "torchmetrics"):
+    for package in ("torchmetrics.classification", "torchmetrics.regression", "torchmetrics"):
         module = source.read(package)
         for name in module.exported if module else []:
             if name[0].isupper():
@@ -18,5 +18,12 @@ def torchmetrics_names() -> dict[str, str]:
 def pegboard_register(boards: Boards) -> None:
     boards.metrics.add_lazy("Accuracy", "pegboard_metrics.accuracy:Accuracy")
     boards.metrics.add_bridge(
-        Bridge("torchmetrics", "torchmetrics", "metrics", torchmetrics_names, supplied=("num_classes",))
+        Bridge(
+            "torchmetrics",
+            "torchmetrics",
+            "metrics",
+            torchmetrics_names,
+            supplied=("num_classes", "task"),
+            via="pegboard_metrics.bridged:build",
+        )
     )

@@ -12,7 +12,10 @@ def pegboard_register(boards: Boards) -> None:
     boards.models.add_lazy("ResNet", "pegboard_models.resnet:ResNet", supplied=("num_classes",))
     boards.models.add_lazy("Sequential", "pegboard_models.layers:Sequential", parts={"layers": MODELS})
     boards.models.add_lazy("Repeat", "pegboard_models.layers:Repeat", parts={"block": MODELS}, makers=("block",))
-    boards.models.add_bridge(Bridge("torch", "torch", "layers", families.torch_layers, words=("num_classes",)))
+    inner = dict.fromkeys(families.LAYERS_INSIDE, MODELS)
+    boards.models.add_bridge(
+        Bridge("torch", "torch", "layers", families.torch_layers, words=("num_classes",), parts=inner)
+    )
     boards.models.add_bridge(
         Bridge(
             "torchvision",

@@ -4,6 +4,9 @@ import ast
 
 from pegboard import source
 
+# Arguments of torch's layers that are layers: those of ModuleList, ModuleDict and the transformers.
+LAYERS_INSIDE = ("modules", "encoder_layer", "decoder_layer", "custom_encoder", "custom_decoder", "norm")
+
 
 def torch_layers() -> dict[str, str]:
     """Every public class of ``torch.nn.modules`` but the losses."""
@@ -14,8 +17,8 @@ def torch_layers() -> dict[str, str]:
 
 
 def torchvision_models() -> dict[str, str]:
-    """Every function that torchvision registers as a model in its classification modules."""
-    return _registered_in("torchvision.models")
+    """Every function that torchvision registers as a model in its classification modules, by the name it has there."""
+    return _registered_in("torchvision.models") | _registered_in("torchvision.models.quantization")
 
 
 def timm_models() -> dict[str, str]:
@@ -32,8 +35,8 @@ def _registered_in(package: str) -> dict[str, str]:
         if module is None:
             continue
         for definition in module.definitions.values():
-            if any("register_model" in ast.unparse(decorator) for decorator in definition.decorator_list):
-                names[definition.name] = f"{module.name}:{definition.name}"
+            if name := _registered_name(definition):
+                names[name] = f"{module.name}:{definition.name}"
         onward = {
             *module.stars,
             *(target.split(":")[0] for target in module.imports.values() if module.name == package),
@@ -43,3 +46,13 @@ def _registered_in(package: str) -> dict[str, str]:
                 seen.add(name)
                 waiting.append(name)
     return dict(sorted(names.items()))
+
+
+def _registered_name(definition: source.Definition) -> str:
+    """``@register_model(name="quantized_resnet18")`` names a function anew; empty for one that is not registered."""
+    for decorator in definition.decorator_list:
+        if "register_model" in ast.unparse(decorator):
+            keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
+            given = [k.value.value for k in keywords if k.arg == "name" and isinstance(k.value, ast.Constant)]
+            return str(given[0]) if given else definition.name
+    return ""

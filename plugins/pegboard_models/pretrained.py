@@ -30,7 +30,7 @@ def torchvision_model(factory: Callable[..., nn.Module], arguments: dict[str, An
     """
     if arguments.get("weights") is None:
         return factory(**arguments)
-    weights = find_weights(factory.__name__, arguments["weights"])
+    weights = find_weights(factory, arguments["weights"])
     theirs = len(weights.meta["categories"])
     wanted = arguments.get("num_classes", theirs)
     arguments = {**arguments, "weights": weights, "num_classes": theirs}
@@ -48,7 +48,7 @@ def torchvision_model(factory: Callable[..., nn.Module], arguments: dict[str, An
     return model
 
 
-def find_weights(model: str, wanted: Any) -> "WeightsEnum":
+def find_weights(model: Callable[..., nn.Module], wanted: Any) -> "WeightsEnum":
     """The weights of a model by their name, e.g. ``"DEFAULT"`` or ``"IMAGENET1K_V1"``.
 
     Raises:
@@ -63,7 +63,7 @@ def find_weights(model: str, wanted: Any) -> "WeightsEnum":
     if name not in known.__members__:
         there_are = f"; there are {', '.join(known.__members__) or 'none'}"
         raise PegboardError(
-            f"{model} has no weights {wanted!r}" + did_you_mean(name, known.__members__, otherwise=there_are)
+            f"{model.__name__} has no weights {wanted!r}" + did_you_mean(name, known.__members__, otherwise=there_are)
         )
     found: WeightsEnum = known[name]
     return found

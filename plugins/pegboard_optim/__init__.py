@@ -18,15 +18,27 @@ def torch_optimizers() -> dict[str, str]:
 
 
 def torch_schedulers() -> dict[str, str]:
-    """Every public class of ``torch.optim.lr_scheduler`` but its abstract base."""
-    module = source.read("torch.optim.lr_scheduler")
+    """Every public class of ``torch.optim.lr_scheduler`` but its abstract base, and SWALR, which lies elsewhere."""
+    module, averaging = source.read("torch.optim.lr_scheduler"), source.read("torch.optim.swa_utils")
     names = module.exported if module else []
-    return {name: f"torch.optim.lr_scheduler:{name}" for name in names if name != "LRScheduler"}
+    schedulers = {name: f"torch.optim.lr_scheduler:{name}" for name in names if name != "LRScheduler"}
+    if averaging and "SWALR" in averaging.exported:
+        schedulers["SWALR"] = "torch.optim.swa_utils:SWALR"
+    return schedulers
 
 
 @hookimpl
 def pegboard_register(boards: Boards) -> None:
-    boards.optimizers.add_bridge(Bridge("torch", "torch", "optimizers", torch_optimizers, supplied=("params",)))
+    boards.optimizers.add_bridge(
+        Bridge(
+            "torch",
+            "torch",
+            "optimizers",
+            torch_optimizers,
+            supplied=("params",),
+            via="pegboard_optim.kernels:build",
+        )
+    )
     boards.schedulers.add_bridge(
         Bridge(
             "torch",

@@ -5,45 +5,49 @@ from itertools import pairwise
 from typing import Any
 
 from pegboard import OPTIMIZERS, SCHEDULERS, Config, Problem
+from pegboard.config.keys import optimizer_parts
 from pegboard_optim import functions
 
 # Schedulers that compute the rate from the step alone: what another one did to it is lost at their next step.
 CLOSED_FORMS = ("OneCycleLR", "CyclicLR", "LambdaLR", "CosineAnnealingWarmRestarts")
 
 Part = Mapping[str, Any]
+Parts = Mapping[str, Part]  # by config path
 
 
 def problems(config: Config) -> Iterator[Problem]:
     """What is wrong with the optimizer, and between it and each scheduler, of a config that is otherwise sound."""
     values = config.values
-    optimizer = values.get("optimizer") or {}
-    if optimizer:
-        yield from _optimizer(config, optimizer)
-    yield from _together(config, optimizer, values.get("scheduler") or (), "scheduler")
+    optimizers = optimizer_parts(values.get("optimizer"))
+    for path, optimizer in optimizers.items():
+        yield from _optimizer(config, optimizer, path)
+    yield from _together(config, optimizers, values.get("scheduler") or (), "scheduler")
     for number, phase in enumerate(values.get("phases") or ()):
-        yield from _together(config, optimizer, phase.get("scheduler") or (), f"phases.{number}.scheduler")
+        yield from _together(config, optimizers, phase.get("scheduler") or (), f"phases.{number}.scheduler")
 
 
 # -- optimizers --------------------------------------------------------------------------------------------------
 
 
-def _optimizer(config: Config, optimizer: Part) -> Iterator[Problem]:
+def _optimizer(config: Config, optimizer: Part, path: str) -> Iterator[Problem]:
     entry = OPTIMIZERS.find(optimizer["type"])
     if entry.package == "torch" and entry.name == "LBFGS":
-        yield from _lbfgs(config, optimizer)
+        yield from _lbfgs(config, optimizer, path)
     if entry.package == "torch" and entry.name == "SparseAdam" and (config.values.get("clip_grad") or {}).get("value"):
         yield config.problem(
             "clip_grad.value", "torch cannot clip the values of SparseAdam's gradients; clip their norm"
         )
     if entry.package == "torch" and entry.name == "SGD":
-        yield from _nesterov(config, optimizer, "optimizer")
+        yield from _nesterov(config, optimizer, path)
         for index, rule in enumerate(optimizer.get("groups") or ()):
             if {"momentum", "dampening", "nesterov"} & rule.keys():
-                yield from _nesterov(config, {**optimizer, **rule}, f"optimizer.groups.{index}")
+                yield from _nesterov(config, {**optimizer, **rule}, f"{path}.groups.{index}")
 
 
-def _lbfgs(config: Config, optimizer: Part) -> Iterator[Problem]:
+def _lbfgs(config: Config, optimizer: Part, path: str) -> Iterator[Problem]:
     values = config.values
+    if path != "optimizer":
+        yield config.problem(path, "LBFGS searches along a line over all parameters; it must be the only optimizer")
     if values.get("precision") == "fp16":
         yield config.problem(
             "precision", "LBFGS searches along a line and cannot scale its losses for fp16; write 'fp32' or 'bf16'"
@@ -53,7 +57,7 @@ def _lbfgs(config: Config, optimizer: Part) -> Iterator[Problem]:
             "accumulate", "LBFGS evaluates a batch many times a step and takes it whole; leave accumulate out"
         )
     if optimizer.get("groups"):
-        yield config.problem("optimizer.groups", "LBFGS treats all parameters alike; leave groups out")
+        yield config.problem(f"{path}.groups", "LBFGS treats all parameters alike; leave groups out")
     if len(values.get("phases") or ()) > 1:
         yield config.problem(
             "phases", "LBFGS keeps a history over all parameters, which no second phase can change; use one phase"
@@ -72,13 +76,13 @@ def _nesterov(config: Config, options: Part, path: str) -> Iterator[Problem]:
 # -- schedulers --------------------------------------------------------------------------------------------------
 
 
-def _together(config: Config, optimizer: Part, schedulers: Any, path: str) -> Iterator[Problem]:
+def _together(config: Config, optimizers: Parts, schedulers: Any, path: str) -> Iterator[Problem]:
     """Schedulers that are all stepped: a list of them, or those inside a ChainedScheduler."""
     listed = isinstance(schedulers, list | tuple)
     paths = [f"{path}.{index}" for index in range(len(schedulers))] if listed else [path]
     parts = schedulers if listed else [schedulers]
     for part, where in zip(parts, paths, strict=True):
-        yield from _scheduler(config, optimizer, part, where)
+        yield from _scheduler(config, optimizers, part, where)
     if len(parts) > 1:
         yield from _overwritten(config, parts, paths)
 
@@ -89,7 +93,7 @@ def _kind(scheduler: Part) -> str:
     return entry.name if entry.package == "torch" else ""
 
 
-def _scheduler(config: Config, optimizer: Part, scheduler: Part, path: str) -> Iterator[Problem]:
+def _scheduler(config: Config, optimizers: Parts, scheduler: Part, path: str) -> Iterator[Problem]:
     kind = _kind(scheduler)
     if not kind:
         return
@@ -98,7 +102,7 @@ def _scheduler(config: Config, optimizer: Part, scheduler: Part, path: str) -> I
     elif scheduler.get("monitor") is not None:
         yield config.problem(f"{path}.monitor", f"{kind} watches no metric; only ReduceLROnPlateau does")
     if kind in ("OneCycleLR", "CyclicLR"):
-        yield from _cycle(config, kind, scheduler, optimizer, path)
+        yield from _cycle(config, kind, scheduler, optimizers, path)
     if "last_epoch" in scheduler:
         yield config.problem(
             f"{path}.last_epoch", "a resumed run restores its schedules itself; leave it out and use --resume"
@@ -110,7 +114,7 @@ def _scheduler(config: Config, optimizer: Part, scheduler: Part, path: str) -> I
             for where, message in functions.problems(scheduler[argument], f"{path}.{argument}"):
                 yield config.problem(where, message)
     if kind in ("SequentialLR", "ChainedScheduler"):
-        yield from _inside(config, kind, optimizer, scheduler, path)
+        yield from _inside(config, kind, optimizers, scheduler, path)
 
 
 def _plateau(config: Config, scheduler: Part, path: str) -> Iterator[Problem]:
@@ -128,21 +132,33 @@ def _plateau(config: Config, scheduler: Part, path: str) -> Iterator[Problem]:
         yield config.problem(f"{path}.unit", "ReduceLROnPlateau steps once a validation; write unit='epoch'")
 
 
-def _cycle(config: Config, kind: str, scheduler: Part, optimizer: Part, path: str) -> Iterator[Problem]:
-    lr, ends = optimizer.get("lr"), {name: scheduler[name] for name in ("base_lr", "max_lr") if name in scheduler}
-    if lr is not None and "max_lr" in ends and lr not in ends.values():
-        said = " and ".join(f"{name}={value}" for name, value in ends.items())
-        what = "peaks at its own" if kind == "OneCycleLR" else "goes between its own"
-        yield config.problem("optimizer.lr", f"{lr} is overwritten by {kind}, which {what} {said}; give one of the two")
-    if scheduler.get("cycle_momentum", True):
-        span = "0.85 to 0.95" if kind == "OneCycleLR" else "0.8 to 0.9"
+def _cycle(config: Config, kind: str, scheduler: Part, optimizers: Parts, path: str) -> Iterator[Problem]:
+    ends = {name: scheduler[name] for name in ("base_lr", "max_lr") if name in scheduler}
+    cycles = scheduler.get("cycle_momentum", True)
+    span = "0.85 to 0.95" if kind == "OneCycleLR" else "0.8 to 0.9"
+    for place, optimizer in optimizers.items():
+        lr = optimizer.get("lr")
+        if lr is not None and "max_lr" in ends and lr not in ends.values():
+            said = " and ".join(f"{name}={value}" for name, value in ends.items())
+            what = "peaks at its own" if kind == "OneCycleLR" else "goes between its own"
+            message = f"{lr} is overwritten by {kind}, which {what} {said}; give one of the two"
+            yield config.problem(f"{place}.lr", message)
         for name in ("momentum", "betas"):
-            if name in optimizer:
+            if cycles and name in optimizer:
                 yield config.problem(
-                    f"optimizer.{name}",
+                    f"{place}.{name}",
                     f"{optimizer[name]} is overwritten by {kind}, which cycles momentum from {span} by "
                     f"default; write {path}.cycle_momentum=False to keep it, or leave it out",
                 )
+    kinds = [
+        {"momentum", "betas"} & OPTIMIZERS.find(part["type"]).signature().parameters.keys()
+        for part in optimizers.values()
+    ]
+    if cycles and len(kinds) > 1 and not set.intersection(*kinds):
+        names = " and ".join(str(part["type"]) for part in optimizers.values())
+        yield config.problem(
+            path, f"{kind} cycles momentum or betas, and {names} have neither in common; write cycle_momentum=False"
+        )
 
 
 def _milestones(config: Config, milestones: Any, path: str) -> Iterator[Problem]:
@@ -152,7 +168,7 @@ def _milestones(config: Config, milestones: Any, path: str) -> Iterator[Problem]
         yield config.problem(path, f"must increase, got {milestones!r}; did you mean {sorted(set(milestones))!r}?")
 
 
-def _inside(config: Config, kind: str, optimizer: Part, scheduler: Part, path: str) -> Iterator[Problem]:
+def _inside(config: Config, kind: str, optimizers: Parts, scheduler: Part, path: str) -> Iterator[Problem]:
     parts = scheduler["schedulers"]
     if not isinstance(parts, list | tuple) or not parts:
         yield config.problem(f"{path}.schedulers", f"{kind} needs a list of schedulers, got {parts!r}")
@@ -162,11 +178,11 @@ def _inside(config: Config, kind: str, optimizer: Part, scheduler: Part, path: s
         if _kind(part) == "ReduceLROnPlateau":
             yield config.problem(where, f"{kind} cannot step ReduceLROnPlateau; list it beside {kind}")
         elif kind == "SequentialLR":
-            yield from _scheduler(config, optimizer, part, where)
+            yield from _scheduler(config, optimizers, part, where)
     if kind == "ChainedScheduler":
         chained = [part for part in parts if _kind(part) != "ReduceLROnPlateau"]
         if len(chained) == len(parts):
-            yield from _together(config, optimizer, parts, f"{path}.schedulers")
+            yield from _together(config, optimizers, parts, f"{path}.schedulers")
     elif len(scheduler["milestones"]) != len(parts) - 1:
         yield config.problem(
             f"{path}.milestones",

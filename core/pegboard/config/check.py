@@ -18,9 +18,11 @@ from pegboard.config.keys import (
     LOADER_KEYS,
     LOSS_KEYS,
     NEEDED_TO_TRAIN,
+    OPTIMIZER_KEYS,
     RUN_KEYS,
     SCHEDULER_KEYS,
     Key,
+    optimizer_parts,
 )
 from pegboard.config.load import Config
 from pegboard.errors import PegboardError, Problem, did_you_mean, nearest
@@ -105,6 +107,7 @@ class _Checker:
             "parts": lambda: self.parts(BOARDS[key.board], value, path),
             "named parts": lambda: self.named_parts(BOARDS[key.board], value, path),
             "part or named parts": lambda: self.part_or_named_parts(BOARDS[key.board], value, path),
+            "optimizers": lambda: self.optimizers(BOARDS[key.board], value, path),
             "loader": lambda: self.loader(value, path),
             "options": lambda: self.options(key.options or {}, value, path),
             "list of options": lambda: self.list_of_options(key.options or {}, value, path),
@@ -204,6 +207,26 @@ class _Checker:
         else:
             self.part(board, value, path)
 
+    def optimizers(self, board: Registry, value: Any, path: str) -> None:
+        """One, or several: a dict without a type has them by name, unless its values are those of a forgotten one."""
+        by_name = isinstance(value, Mapping) and "type" not in value
+        if by_name and not all(part is None or isinstance(part, Mapping) for part in value.values()):
+            self.part(board, value, path)
+            return
+        if not by_name and not isinstance(value, list | tuple):
+            self.part(board, value, path)
+            return
+        parts = optimizer_parts(value)
+        if not parts:
+            self.report(path, "must be an optimizer, or several in a list or by name; got none")
+        for where, part in parts.items():
+            own = (
+                {key: item for key, item in part.items() if key in OPTIMIZER_KEYS} if isinstance(part, Mapping) else {}
+            )
+            self.options(OPTIMIZER_KEYS, own, where)
+            rest = {key: item for key, item in part.items() if key not in own} if own else part
+            self.part(board, rest, where, also=OPTIMIZER_KEYS)
+
     def named_parts(self, board: Registry, value: Any, path: str) -> None:
         if not isinstance(value, Mapping) or "type" in value:
             self.report(path, f"must be a dict of parts by name, e.g. {path}=dict(mine=dict(type=...))")
@@ -219,11 +242,12 @@ class _Checker:
 
     # -- one part ------------------------------------------------------------------------------------------------
 
-    def part(self, board: Registry, cfg: Any, path: str, inside: bool = False) -> None:
+    def part(self, board: Registry, cfg: Any, path: str, inside: bool = False, also: Mapping[str, Any] = EMPTY) -> None:
         """Check a part.
 
         Args:
             inside: it is an argument of another part of its kind, whose unit it shares if it is a scheduler.
+            also: names that would have been right beside its arguments.
         """
         if not isinstance(cfg, Mapping):
             self.report(path, f"must be {board.kind} as a dict with a 'type', got {cfg!r}")
@@ -249,7 +273,7 @@ class _Checker:
             arguments = self.scheduler_keys(entry, arguments, path)
         if board.name == "optimizers":
             self.groups(entry, arguments.pop("groups", None), f"{path}.groups")
-        self.arguments(board, entry, arguments, path)
+        self.arguments(board, entry, arguments, path, also=also)
 
     def groups(self, entry: Entry, value: Any, path: str) -> None:
         if value is None:
@@ -261,7 +285,7 @@ class _Checker:
             own = {key: item for key, item in rule.items() if key in GROUP_KEYS}
             self.options(GROUP_KEYS, own, f"{path}.{index}")
             options = {key: item for key, item in rule.items() if key not in own}
-            self.arguments(BOARDS["optimizers"], entry, options, f"{path}.{index}", extra=GROUP_KEYS)
+            self.arguments(BOARDS["optimizers"], entry, options, f"{path}.{index}", also=GROUP_KEYS, of_group=True)
 
     def scheduler_keys(self, entry: Entry, arguments: dict[str, Any], path: str) -> dict[str, Any]:
         own = {name: arguments.pop(name) for name in SCHEDULER_KEYS if name in arguments}
@@ -279,12 +303,19 @@ class _Checker:
             self.report(path, f"no metric of this run is called {name!r}{nearest}")
 
     def arguments(
-        self, board: Registry, entry: Entry, arguments: Mapping[str, Any], path: str, extra: Mapping[str, Any] = EMPTY
+        self,
+        board: Registry,
+        entry: Entry,
+        arguments: Mapping[str, Any],
+        path: str,
+        also: Mapping[str, Any] = EMPTY,
+        of_group: bool = False,
     ) -> None:
         """Report arguments that the part does not take, or not so.
 
         Args:
-            extra: other names that would have been right here; where given, the part's needs are met elsewhere.
+            also: other names that would have been right here.
+            of_group: they are options of one group; what the part needs is given elsewhere.
         """
         try:
             signature = entry.signature()
@@ -303,7 +334,7 @@ class _Checker:
                 if board.name == "schedulers" and name in SCHEDULER_KEYS:  # of one inside another
                     self.report(where, f"the scheduler around {entry.name} says the {name}; leave it out")
                 elif not takes_any:
-                    hint = did_you_mean(name, [*parameters, *extra]) + self.config.inherited_note(where)
+                    hint = did_you_mean(name, [*parameters, *also]) + self.config.inherited_note(where)
                     self.report(where, f"{entry.name} takes no {name!r}{hint}")
             elif name in entry.parts:
                 self.nested(entry.parts[name], value, where, inside=entry.parts[name] is board)
@@ -313,7 +344,7 @@ class _Checker:
                 continue  # the run puts what it knows in its place
             elif parameter.annotation is not inspect.Parameter.empty and not _is_default_none(parameter, value):
                 self.fits(_text(parameter.annotation), value, where)
-        if extra:
+        if of_group:
             return
         misspelt = {nearest(name, parameters) for name in arguments if name not in parameters}
         filled = {*arguments, *given, *entry.supplied, *misspelt}

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pegboard.config.duration import Duration
+from pegboard.config.keys import OPTIMIZER_KEYS, optimizer_parts
 from pegboard.config.load import Config
 from pegboard.errors import Problem
 
@@ -14,8 +15,15 @@ def contradictions(config: Config) -> Iterator[Problem]:
     for split in ("train", "val", "test"):
         yield from _loader(config, split, values.get(split) or {})
     yield from _phases(config, values.get("phases") or ())
-    for index, rule in enumerate((values.get("optimizer") or {}).get("groups") or ()):
-        yield from _group(config, rule, f"optimizer.groups.{index}")
+    optimizers = optimizer_parts(values.get("optimizer"))
+    for path, part in optimizers.items():
+        for index, rule in enumerate(part.get("groups") or ()):
+            yield from _group(config, rule, f"{path}.groups.{index}")
+    for path in list(optimizers)[:-1]:
+        if not OPTIMIZER_KEYS.keys() & optimizers[path].keys():
+            yield config.problem(
+                path, "takes every parameter that is left, and those after it get none; give it a match, or put it last"
+            )
 
 
 def _loader(config: Config, split: str, loader: Mapping[str, Any]) -> Iterator[Problem]:

@@ -12,9 +12,10 @@ class Key:
     Args:
         kind: an annotation such as ``"int | None"``, or one of ``"part"`` (a dict with a type), ``"parts"`` (a part or
             a list of them), ``"named parts"`` (a dict of parts, None switches one off), ``"part or named parts"``,
-            ``"loader"``, ``"duration"``, ``"options"`` (a dict of other keys), ``"list of options"``, ``"switch or
-            options"`` (True, or a dict), ``"init rules"``, ``"patterns"`` (over the names of a model's tensors),
-            ``"address"`` (``"module:function"``), ``"relabelling"``, ``"plugins"``, ``"device"``.
+            ``"optimizers"`` (a part, or several in a list or by name), ``"loader"``, ``"duration"``, ``"options"`` (a
+            dict of other keys), ``"list of options"``, ``"switch or options"`` (True, or a dict), ``"init rules"``,
+            ``"patterns"`` (over the names of a model's tensors), ``"address"`` (``"module:function"``),
+            ``"relabelling"``, ``"plugins"``, ``"device"``.
         help: one line for a reader.
         board: where parts are looked up.
         default: what holds where the config says nothing.
@@ -89,7 +90,9 @@ RUN_KEYS: Mapping[str, Key] = {
         "losses",
     ),
     "metrics": Key("named parts", "what is measured, by name: dict(top1=dict(type='Accuracy'))", "metrics", {}),
-    "optimizer": Key("part", "what changes the weights", "optimizers"),
+    "optimizer": Key(
+        "optimizers", "what changes the weights; several, in a list or by name, each with a match", "optimizers"
+    ),
     "scheduler": Key("parts", "what changes the learning rate, with unit='epoch' or 'iter'", "schedulers", ()),
     "phases": Key("list of options", "stages of a run, each with a train_for of its own", options=PHASE_KEYS),
     "train_for": Key("duration", "length of the run, e.g. '60 epochs' or '500 iters'; with phases, theirs together"),
@@ -122,6 +125,12 @@ SCHEDULER_KEYS: Mapping[str, Key] = {
     "monitor": Key("str | None", "the metric that ReduceLROnPlateau watches, e.g. 'val/loss'"),
 }
 
+# Keys of one optimizer among several that say which parameters are its own.
+OPTIMIZER_KEYS: Mapping[str, Key] = {
+    "match": Key("str", "a pattern over parameter names, e.g. '*.weight'; those that no optimizer before it takes"),
+    "kind": Key("Literal['norm']", "the parameters of normalisation layers"),
+}
+
 # Keys of a rule of optimizer.groups; it also takes the optimizer's own options.
 GROUP_KEYS: Mapping[str, Key] = {
     "match": Key("str", "a pattern over parameter names, e.g. 'fc3.*'"),
@@ -144,3 +153,12 @@ DEFAULT_HOOKS: Mapping[str, Mapping[str, Any] | None] = {
 def default(key: str) -> Any:
     """What a run key holds where the config says nothing."""
     return RUN_KEYS[key].default
+
+
+def optimizer_parts(optimizer: Any) -> dict[str, Mapping[str, Any]]:
+    """Config path -> each optimizer, of the run key that holds one, a list of them, or a dict of them by name."""
+    if isinstance(optimizer, list | tuple):
+        return {f"optimizer.{index}": part for index, part in enumerate(optimizer)}
+    if isinstance(optimizer, Mapping) and "type" not in optimizer:
+        return {f"optimizer.{name}": part for name, part in optimizer.items() if part is not None}
+    return {"optimizer": optimizer} if optimizer else {}

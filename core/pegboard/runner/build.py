@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 
 from pegboard import address
 from pegboard.config.duration import Duration
-from pegboard.config.keys import DEFAULT_HOOKS, LOADER_KEYS, RUN_KEYS
+from pegboard.config.keys import DEFAULT_HOOKS, LOADER_KEYS, OPTIMIZER_KEYS, RUN_KEYS, optimizer_parts
 from pegboard.config.load import Config
 from pegboard.console import quiet
 from pegboard.data.batch import Batch
@@ -23,7 +23,8 @@ from pegboard.errors import ConfigError, PegboardError, Problem
 from pegboard.hooks.hook import Hook
 from pegboard.registry import DATASETS, HOOKS, LOSSES, METRICS, MODELS, OPTIMIZERS, SAMPLERS, SCHEDULERS, TRANSFORMS
 from pegboard.runner import horizon
-from pegboard.runner.groups import parameter_groups
+from pegboard.runner.groups import groups_of_each, parameter_groups
+from pegboard.runner.optimizers import Optimizers
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.step import Step, WeightedLosses
 from pegboard.weights.initialise import initialise
@@ -103,6 +104,7 @@ class Builder:
         facts = {
             "classes": classes,
             "num_classes": count,
+            "task": "multiclass" if count else None,  # as torchmetrics calls it
             "mean": getattr(dataset, "mean", None),
             "std": getattr(dataset, "std", None),
         }
@@ -195,19 +197,26 @@ class Builder:
         return built
 
     def optimizer(self, model: nn.Module, frozen: set[str]) -> torch.optim.Optimizer:
-        """The optimizer over every trainable parameter, in the groups that the config asks for.
+        """The optimizer over every trainable parameter, in the groups that the config asks for; several step as one.
 
         Args:
             frozen: names of what stands still for the whole run.
         """
-        cfg = dict(self.values["optimizer"])
-        rules = cfg.pop("groups", None) or ()
-        groups = parameter_groups(model, rules, frozen)
-        with refusals(cfg, "optimizer", model):
-            optimizer: torch.optim.Optimizer = OPTIMIZERS.build(cfg, "optimizer", params=groups)
+        parts = optimizer_parts(self.values["optimizer"])
+        if "optimizer" in parts:  # a single one
+            groups = [parameter_groups(model, parts["optimizer"].get("groups") or (), frozen)]
+        else:
+            groups = groups_of_each(model, parts, frozen)
+        supply = {"model": model, "precision": self.values["precision"]}
+        built: dict[str, torch.optim.Optimizer] = {}
+        for (path, part), own in zip(parts.items(), groups, strict=True):
+            cfg = {key: value for key, value in part.items() if key not in (*OPTIMIZER_KEYS, "groups")}
+            with refusals(cfg, path, model):
+                built[path.rpartition(".")[2]] = OPTIMIZERS.build(cfg, path, supply, params=own)
+        optimizer = next(iter(built.values())) if "optimizer" in parts else Optimizers(built)
         for group in optimizer.param_groups:
             group["lr"] *= 1.0 if group["lr_mult"] is None else group["lr_mult"]
-        if rules:
+        if any(group["name"] != "all" for group in optimizer.param_groups):
             for index, group in enumerate(optimizer.param_groups):
                 count, values = len(group["params"]), sum(parameter.numel() for parameter in group["params"])
                 what = (index, group["name"], count, values, group["lr"])

@@ -21,7 +21,7 @@ OF_TORCH = (RuntimeError,)
 OF_A_LAYER = (RuntimeError, ValueError, IndexError, AssertionError, TypeError)
 
 
-def dry_run(step: Step, inputs: Any, split: str = "train") -> None:
+def dry_run(step: Step, inputs: Any, split: str = "train") -> Any:
     """Send inputs through the model in eval mode, without gradients; nothing of the model is changed by it, but that
     lazy layers (``LazyLinear`` and its like) take their shapes from them.
 
@@ -31,25 +31,28 @@ def dry_run(step: Step, inputs: Any, split: str = "train") -> None:
     Args:
         split: whose inputs they are, for the message.
 
+    Returns:
+        the model's outputs; None where it was left alone, or failed for a reason of its own.
     Raises:
         ConfigError: a layer cannot take what it gets; it is named, with the expected and the received shapes.
     """
     if step.training_step is not None:
-        return
+        return None
     model = step.model
     running: list[tuple[str, nn.Module, Any]] = []  # the layers that have begun and not ended, the innermost last
     with _unchanged(model), _followed(model, running), torch.no_grad(), step.autocast or nullcontext():
         try:
             model.eval()
-            model(inputs)
+            return model(inputs)
         except torch.OutOfMemoryError:
-            return  # the run itself says best what to do about it
+            return None  # the run itself says best what to do about it
         except Exception as error:
             name, module, given = running[-1] if running else ("", model, inputs)
             of_torch = type(module).__module__.startswith("torch.nn.")
             if isinstance(error, OF_A_LAYER if of_torch else OF_TORCH):
                 message = ("" if split == "train" else f"with {split!r} data: ") + explain(name, module, given, error)
                 raise ConfigError([Problem(message, "model")]) from error
+            return None
 
 
 @contextmanager

@@ -48,8 +48,15 @@ class Figures:
             self._waiting.setdefault(f"loss_{name}", []).append(part)
         self.count += size
         self.total += size
-        for metric in self.metrics.values():
-            metric.update(outputs, batch.targets)
+        for name, metric in self.metrics.items():
+            try:
+                metric.update(outputs, batch.targets)
+            except (ValueError, RuntimeError) as error:
+                given = " and ".join(str(tuple(getattr(x, "shape", ()))) for x in (outputs, batch.targets))
+                reason = (
+                    f"metric {name!r}, {type(metric).__name__}, cannot take outputs and targets of {given}: {error}"
+                )
+                raise PegboardError(reason) from error
 
     def _sum_up(self) -> None:
         """Read the losses, in one go, and add them one after the other: the sum does not depend on when it is read."""

@@ -161,9 +161,13 @@ def _look(run: "Runner") -> None:
     A model that is about to be resumed has shown so before; its lazy layers still need their shapes.
     """
     with same_randomness(run.generators):
-        inputs = run.builder.glimpse("train", run.train_loader.dataset).inputs
+        batch = run.builder.glimpse("train", run.train_loader.dataset)
+        inputs = batch.inputs
         if run.resume is None or any(is_lazy(parameter) for parameter in run.model.parameters()):
-            dry_run(run.step, inputs)
+            outputs = dry_run(run.step, inputs)
+            if outputs is not None and run.builder.values["compile"] and run.step.criterion is not None:
+                with torch.no_grad():  # what a loss looks at in its first batch cannot be seen in a compiled step
+                    run.step.criterion(outputs, batch.targets)
         if run.resume is None and run.val_loader is not None:
             others = run.builder.glimpse("val", run.val_loader.dataset).inputs
             if getattr(others, "shape", None) != getattr(inputs, "shape", None):

@@ -77,10 +77,17 @@ def _environment(run: "Runner") -> dict[str, Any]:
         "seed": run.seed,
         "threads": torch.get_num_threads(),
         "engine": run.train_loader.mode,
+        "optimizer_kernels": _kernels(run.optimizer),
         "hooks": list(run.hooks),
         "data": run.data_label,
         "data_fingerprint": fingerprint(run.train_loader),
     }
+
+
+def _kernels(optimizer: torch.optim.Optimizer) -> list[str]:
+    """Which implementation each parameter group's step runs; the bits depend on it."""
+    options = ("fused", "foreach")
+    return [next((o for o in options if group.get(o)), "torch's default") for group in optimizer.param_groups]
 
 
 def _summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:

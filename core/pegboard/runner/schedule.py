@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+from torch.optim.swa_utils import SWALR
 
 from pegboard.errors import PegboardError
 
@@ -78,7 +79,7 @@ def _take_in(scheduler: Any) -> None:
     groups = scheduler.optimizer.param_groups
     lambdas = getattr(scheduler, "lr_lambdas", groups)  # LambdaLR and MultiplicativeLR
     base_lrs = getattr(scheduler, "base_lrs", groups)  # all but ReduceLROnPlateau and those around others
-    cycles = isinstance(scheduler, OneCycleLR | CyclicLR) and len(base_lrs) < len(groups)
+    cycles = isinstance(scheduler, OneCycleLR | CyclicLR | SWALR) and len(base_lrs) < len(groups)
     differ = len(lambdas) < len(groups) and any(function is not lambdas[0] for function in lambdas)
     floors = getattr(scheduler, "default_min_lr", 0) is None and len(scheduler.min_lrs) < len(groups)
     if cycles or differ or floors:

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms import InterpolationMode, v2
 
-from pegboard import Transform
+from pegboard import Config, PegboardError, Transform
+from pegboard.config import check
 from pegboard.data.transform import Pipeline
 from pegboard.registry import TRANSFORMS
+from tests import runs
 from tests.images import make
 
 # The fewest arguments of those that need some.
@@ -70,3 +73,48 @@ def test_it_gives_a_sample_what_it_would_get_alone(name: str) -> None:
     assert whole.shape[0] == 6
     for i in range(6):
         assert torch.equal(run(slice(i, i + 1))[0], whole[i])
+
+
+def brighter(image: Tensor) -> Tensor:
+    return image + 1
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ({"type": "ToDtype", "dtype": "float32", "scale": True}, v2.ToDtype(torch.float32, scale=True)),
+        ({"type": "ToDtype", "dtype": "torch.float64"}, v2.ToDtype(torch.float64)),
+        (
+            {"type": "torchvision:Resize", "size": 8, "interpolation": "nearest"},
+            v2.Resize(8, InterpolationMode.NEAREST),
+        ),
+        ({"type": "Lambda", "lambd": f"{__name__}:brighter"}, brighter),
+    ],
+)
+def test_a_config_says_in_words_what_the_class_takes_as_an_object(
+    part: dict[str, Any], expected: Any, boards: None
+) -> None:
+    runs.hang_up()
+    assert not check(Config.from_values(runs.values(test={"dataset": {"type": "FakeData"}, "transforms": [part]})))
+    image = make(1, 16, 16)[0]
+    assert torch.equal(TRANSFORMS.build(part)(image), expected(image))
+
+
+@pytest.mark.parametrize(
+    ("part", "path", "message"),
+    [
+        ({"type": "torchvision:Resize", "size": 8, "interpolation": "nearst"}, "interpolation", "'nearest'?"),
+        ({"type": "AutoAugment", "policy": "imagnet"}, "policy", "did you mean 'imagenet'?"),
+        ({"type": "Lambda", "lambd": "math:sqrtt"}, "lambd", "there is no 'sqrtt' in math; did you mean 'sqrt'?"),
+    ],
+)
+def test_a_word_that_means_nothing_is_a_problem(part: dict[str, Any], path: str, message: str, boards: None) -> None:
+    runs.hang_up()
+    config = Config.from_values(runs.values(test={"dataset": {"type": "FakeData"}, "transforms": [part]}))
+    (problem,) = check(config)
+    assert problem.path == f"test.transforms.0.{path}" and message in problem.message
+
+
+def test_a_dtype_that_is_none_is_said() -> None:
+    with pytest.raises(PegboardError, match="torch has no dtype 'flaot32'"):
+        TRANSFORMS.build({"type": "ToDtype", "dtype": "flaot32"})

@@ -107,7 +107,15 @@ def test_logarithms_as_targets_are_named() -> None:
     LOSSES.build({**KL, "log_target": True}, "loss")(logs, logs)
 
 
-def test_a_compiled_step_goes_without_and_falls_back_on_nothing(tmp_path: Path) -> None:
-    run = points.runner(tmp_path, linear(2), compile={"backend": "aot_eager"}, train_for="2 iters")
+def test_a_compiled_step_is_looked_at_before_it_is_compiled(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"compile": {"backend": "aot_eager"}, "train_for": "2 iters"}
+    for net, loss, message in (
+        (linear(2), {"type": "NLLLoss"}, "NLLLoss takes log-probabilities"),
+        (linear(2, nn.Softmax(1)), {"a": {"type": "CrossEntropyLoss"}}, "leave out the model's last Softmax"),
+    ):
+        with pytest.raises(PegboardError, match=message):
+            points.runner(tmp_path, net, loss=loss, **changes).train()
+        assert not list(tmp_path.iterdir())
+    run = points.runner(tmp_path, linear(2), **changes)
     run.train()
     assert run.step._compiled_call_impl is not None

@@ -30,6 +30,8 @@ def problems(loss: Any, **changes: Any) -> list[tuple[str, str]]:
         (dict(a=dict(type="L1Loss", reduction="none", loss_weight=2)), "loss.a.reduction", "'none' gives a number"),
         (dict(type="CrossEntropyLoss", weight="balance"), "loss.weight", "did you mean 'balanced'?"),
         (dict(type="CrossEntropyLoss", weight=["a", 1.0]), "loss.weight", "must be list[float]"),
+        (dict(type="CTCLoss"), "loss", "takes log_probs, targets, input_lengths and target_lengths"),
+        (dict(a=dict(type="GaussianNLLLoss")), "loss.a", "give the model a training_step"),
         (dict(type="MultiLabelSoftMarginLoss", weight="balanced"), "loss.weight", "none can be balanced"),
     ],
 )
@@ -74,3 +76,4 @@ def test_a_model_with_a_step_of_its_own_may_take_a_number_for_each_sample() -> N
     BOARDS["models"].add_lazy("Lazy", f"{__name__}:OwnStep")
     for name in ("OwnStep", "Lazy"):
         assert problems(dict(type="L1Loss", reduction="none"), model={"type": name}) == []
+        assert problems(dict(type="TripletMarginLoss"), model={"type": name}) == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.optim import lr_scheduler
+from torch.optim import lr_scheduler, swa_utils
 
 from pegboard import Batch, Config, ConfigError, Hook, Runner
 from pegboard.config import check
@@ -68,6 +68,7 @@ CASES: dict[str, tuple[dict[str, Any], Make]] = {
     "ConstantLR": ({"factor": 0.5, "total_iters": 3}, lambda o, n: lr_scheduler.ConstantLR(o, 0.5, 3)),
     "LinearLR": ({}, lambda o, n: lr_scheduler.LinearLR(o)),
     "ExponentialLR": ({"gamma": 0.8}, lambda o, n: lr_scheduler.ExponentialLR(o, 0.8)),
+    "SWALR": ({"swa_lr": 0.05, "anneal_epochs": 4}, lambda o, n: swa_utils.SWALR(o, 0.05, 4)),
     "SequentialLR": (
         {"schedulers": [{"type": "LinearLR", "total_iters": 2}, {"type": "CosineAnnealingLR"}], "milestones": [2]},
         lambda o, n: lr_scheduler.SequentialLR(
@@ -170,7 +171,7 @@ def by_hand(make: Make, steps: int) -> list[list[float]]:
 def test_every_scheduler_is_tested() -> None:
     assert {name.partition(",")[0].partition(" ")[0] for name in CASES} | {PLATEAU} == set(NAMES)
     public = {name for name in lr_scheduler.__all__ if name != "LRScheduler"}
-    assert set(NAMES) == public
+    assert set(NAMES) == public | {"SWALR"}
 
 
 @pytest.mark.parametrize("unit", ["epoch", "iter"])

@@ -1,0 +1,95 @@
+"""The implementation of a step is the fastest that is supported and gives the same bits; what a config says wins."""
+
+import json
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pegboard_optim.kernels import build
+from tests import runs
+from tests.plugins.pegboard_optim import points
+
+
+def kernels(folder: Path, optimizer: Any, **changes: Any) -> list[str]:
+    net = changes.pop("net", points.two_layers())
+    points.runner(folder, net, optimizer=optimizer, train_for="1 epoch", **changes).train()
+    found: list[str] = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["optimizer_kernels"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "changes", "expected"),
+    [
+        ({"type": "SGD", "lr": 0.1}, {}, ["torch's default"]),
+        ({"type": "SGD", "lr": 0.1, "fused": True, "groups": [{"match": "*.bias", "lr": 0.2}]}, {}, ["fused", "fused"]),
+        ({"type": "SGD", "lr": 0.1, "foreach": True}, {}, ["foreach"]),
+        ([{"type": "SGD", "match": "0.*", "fused": True}, {"type": "AdamW"}], {}, ["fused", "torch's default"]),
+    ],
+)
+def test_what_runs_is_recorded(optimizer: Any, changes: dict[str, Any], expected: list[str], tmp_path: Path) -> None:
+    assert kernels(tmp_path, optimizer, **changes) == expected
+
+
+class OnCuda:
+    """What the choice asks of a parameter, of one that lies on a GPU."""
+
+    device = torch.device("cuda")
+
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        self.dtype = dtype
+
+    def is_floating_point(self) -> bool:
+        return self.dtype.is_floating_point
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "group", "dtype", "supply", "expected"),
+    [
+        ("SGD", {}, {}, torch.float32, {}, True),
+        ("AdamW", {}, {}, torch.float64, {}, True),
+        ("RMSprop", {}, {}, torch.float32, {}, None),  # has no fused kernel
+        ("SGD", {"fused": False}, {}, torch.float32, {}, False),
+        ("SGD", {"foreach": True}, {}, torch.float32, {}, None),
+        ("SGD", {}, {"fused": False}, torch.float32, {}, None),
+        ("Adam", {}, {}, torch.complex64, {}, None),
+        ("SGD", {}, {}, torch.float32, {"precision": "fp16"}, None),
+        ("SGD", {}, {}, torch.float32, {"model": points.embedded()}, None),
+    ],
+)
+def test_on_cuda_what_can_be_fused_is(
+    name: str, options: Any, group: Any, dtype: torch.dtype, supply: Any, expected: bool | None
+) -> None:
+    """No GPU is needed: the class itself is not built."""
+    made: dict[str, Any] = {}
+
+    @wraps(getattr(torch.optim, name))
+    def factory(**given: Any) -> None:
+        made.update(given)
+
+    arguments = {"params": [{"params": [OnCuda(dtype)], **group}], **options}
+    build(factory, arguments, {"model": points.two_layers(), **supply})
+    assert made.get("fused") is expected
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_resume_goes_on_with_what_the_checkpoint_says(saved: bool, tmp_path: Path) -> None:
+    """Of a run that was made where the choice was another."""
+    changes: dict[str, Any] = {"train_for": "2 epochs", "checkpoint": {"every": "1 iters", "keep": 99}}
+    sgd = {"type": "SGD", "lr": 0.1, "momentum": 0.9}
+    points.runner(tmp_path / "first", points.two_layers(), optimizer={**sgd, "fused": saved}, **changes).train()
+    state = runs.checkpoint(tmp_path / "first", 1)
+    run = points.runner(tmp_path / "part", points.two_layers(), resume=state, optimizer=sgd, **changes)
+    run.train()
+    assert run.optimizer.param_groups[0]["fused"] is saved
+    environment = json.loads((tmp_path / "part" / "environment.json").read_text(encoding="utf-8"))
+    assert environment["optimizer_kernels"] == ["fused" if saved else "torch's default"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad", "RMSprop"])
+def test_on_cuda_whatever_can_be_fused_is(name: str, tmp_path: Path) -> None:
+    expected = "torch's default" if name == "RMSprop" else "fused"
+    assert kernels(tmp_path, {"type": name}, device="cuda") == [expected]
