@@ -18,6 +18,8 @@ COMMANDS = {
     "model": "list a model's layers: shapes, parameters, FLOPs, and how each is trained",
     "print": "print a config as it is after bases and overrides",
     "lr": "show the learning rates that a run would have",
+    "compare": "show how two runs differ: config, data, environment, results",
+    "reproduce": "repeat a run from its folder, and say where its figures first differ",
     "plugins": "list plugins, and the parts that they register",
 }
 
