@@ -106,13 +106,15 @@ def read_image(path: Path) -> "Image":
     Raises:
         DataError: it is none that can be read.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
+
+    from pegboard.rgb import FORMATS, to_rgb
 
     try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow raises any of these
-        raise DataError(f"{path}: cannot be read as an image: {error}") from error
+        with Image.open(path, formats=FORMATS) as image:
+            return to_rgb(image)
+    except Exception as error:  # a damaged file makes Pillow raise anything
+        raise DataError(f"{path}: cannot be read as an image: {error or type(error).__name__}") from error
 
 
 def _others(ranked: Sequence[dict[str, Any]]) -> str:
