@@ -60,6 +60,11 @@ def plain(text: object, keep: str = "") -> str:
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
+def say(text: object = "", file: IO[str] | None = None) -> None:
+    """Print text that may hold names of files or classes: what would steer a terminal is written out."""
+    print(plain(text, keep="\n"), file=file)
+
+
 def shortened(text: str, width: int) -> str:
     """The text, its middle left out where it is wider than so many characters.
 

@@ -27,7 +27,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     eight.)
 
     Raises:
-        ValueError: no pixels at all, or pixels whose range cannot be told (32-bit numbers), or colours that Pillow cannot turn into RGB.
+        ValueError: no pixels at all, pixels whose range cannot be told (32-bit numbers), or colours that Pillow cannot
+            turn into RGB.
     """
     if 0 in image.size:
         raise ValueError(f"it has no pixels: it is {image.width} wide and {image.height} high")

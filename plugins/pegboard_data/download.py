@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from pegboard.console import plain
 from pegboard.errors import DataError
 
 logger = logging.getLogger("pegboard")
@@ -129,12 +130,12 @@ def _progress(url: str, total: int | None) -> Iterator[Callable[[int], None]]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(url.rsplit("/", 1)[-1], total=total)
+        task = progress.add_task(plain(url.rsplit("/", 1)[-1]), total=total)
         yield lambda count: progress.advance(task, count)

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from pegboard.console import shortened, table
+from pegboard.console import say, shortened, table
 from pegboard.differences import ABSENT, Difference, differences, first_difference, place
 from pegboard.recorded import Recorded, read_run
 
@@ -37,9 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
         _section(section, found[section], names)
     results = found["results"]
     rows = [[name, _figure(mine), _figure(theirs), _gap(mine, theirs)] for name, mine, theirs in results["figures"]]
-    print("results")
+    say("results")
     table(("", *names, "difference"), rows, file=sys.stdout)
-    print("metrics.jsonl: " + (results["first_difference"] or f"the same {len(one.records)} records"))
+    say("metrics.jsonl: " + (results["first_difference"] or f"the same {len(one.records)} records"))
     return 0
 
 
@@ -100,11 +100,11 @@ def _names(one: Path, other: Path) -> tuple[str, str]:
 
 def _section(title: str, found: list[Difference], names: tuple[str, str]) -> None:
     if not found:
-        print(f"{title}: no difference\n")
+        say(f"{title}: no difference\n")
         return
-    print(title)
+    say(title)
     table(("", *names), [[shortened(cell, WIDEST) for cell in row] for row in found], file=sys.stdout, left=True)
-    print()
+    say()
 
 
 def _figure(value: Any) -> str:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from pegboard.console import table
+from pegboard.console import say, table
 from pegboard.errors import PegboardError, did_you_mean
 from pegboard.plugins import installed_plugins
 from pegboard.registry import BOARDS, Registry
@@ -39,16 +39,16 @@ def run(arguments: argparse.Namespace) -> int:
         )
     table(("plugin", "distribution", "registers"), rows, file=sys.stdout, left=True)
     bridges = [(board, bridge) for board in BOARDS.values() for bridge in board.bridges if bridge.targets]
-    print()
+    say()
     reached = [[bridge.name, bridge.library, f"{len(bridge.targets)} {board.name}"] for board, bridge in bridges]
     table(("bridge", "library", "reaches"), reached, file=sys.stdout, left=True)
     for board in BOARDS.values():
         for bridge in board.bridges:
             if bridge.error:
-                print(f"\nbridge {bridge.name} to {bridge.library} adds no {board.name}: {bridge.error}")
+                say(f"\nbridge {bridge.name} to {bridge.library} adds no {board.name}: {bridge.error}")
     for plugin in plugins:
         if plugin.error:
-            print(f"\n{plugin.name} ({plugin.distribution} {plugin.version}) is broken:\n{plugin.traceback.rstrip()}")
+            say(f"\n{plugin.name} ({plugin.distribution} {plugin.version}) is broken:\n{plugin.traceback.rstrip()}")
     return 0
 
 

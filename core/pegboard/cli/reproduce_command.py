@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from pegboard.console import plain, show_log, table
+from pegboard.console import say, show_log, table
 from pegboard.errors import PegboardError
 from pegboard.recorded import Recorded, read_run
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _show(original, summary["final"])
         verdict = f"first differ {comparison.differs}" if comparison.differs else "are the same"
-        print(f"{comparison.compared} records compared: the runs {plain(verdict)}")
+        say(f"{comparison.compared} records compared: the runs {verdict}")
     return 1 if comparison.differs else 0
 
 

@@ -187,10 +187,9 @@ def _run(path: Path, shown: str, overrides: Mapping[str, Any], chain: tuple[Path
                 [Problem("bases form a circle: " + " -> ".join(_shown(p) for p in circle), "_base_", f"{shown}:{line}")]
             )
         if not target.is_file():
-            near = did_you_mean(
-                target.name, [file.name for file in target.parent.glob("*.py")] if target.parent.is_dir() else ()
+            raise ConfigError(
+                [Problem(f"there is no file {_shown(target)}{_near(target)}", "_base_", f"{shown}:{line}")]
             )
-            raise ConfigError([Problem(f"there is no file {_shown(target)}{near}", "_base_", f"{shown}:{line}")])
         scope.take_base(_run(target, _shown(target), overrides, around))
     _execute(tree, path, shown, scope, overrides)
     return scope
@@ -203,19 +202,29 @@ def _shown(path: Path) -> str:
 
 
 def _parse(path: Path, shown: str) -> ast.Module:
-    if path.is_dir():
-        raise ConfigError([Problem("is a directory; expected a Python file", place=shown)])
     try:
+        if path.is_dir():
+            raise ConfigError([Problem("is a directory; expected a Python file", place=shown)])
+        if path.is_char_device() or path.is_block_device():  # such as /dev/zero, which has no end
+            raise ConfigError([Problem("is a device; expected a Python file", place=shown)])
         return ast.parse(path.read_text(encoding="utf-8"), filename=shown)
     except FileNotFoundError:
-        near = did_you_mean(path.name, [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else ())
-        raise ConfigError([Problem(f"there is no such file{near}", place=shown)]) from None
+        raise ConfigError([Problem(f"there is no such file{_near(path)}", place=shown)]) from None
     except SyntaxError as error:
         raise ConfigError([Problem(f"syntax error: {error.msg}", place=f"{shown}:{error.lineno or 1}")]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([Problem(f"is not UTF-8 text: {error.reason} at byte {error.start}", place=shown)]) from error
     except (OSError, ValueError, RecursionError, MemoryError) as error:
-        raise ConfigError([Problem(f"cannot be read: {error}", place=shown)]) from error
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ConfigError([Problem(f"cannot be read: {why}", place=shown)]) from error
+
+
+def _near(path: Path) -> str:
+    """The config beside it that may have been meant; empty where the folder cannot be looked through."""
+    try:
+        return did_you_mean(path.name, [file.name for file in path.parent.iterdir() if file.suffix == ".py"])
+    except OSError:
+        return ""
 
 
 def _bases(tree: ast.Module, shown: str) -> list[tuple[str, int]]:

@@ -103,7 +103,7 @@ class Decoded:
 
 
 def _is_of_a_file(error: Exception) -> bool:
-    """Whether a file's damage is to blame, there or when the image is used; anything may come out of Pillow for that."""
+    """Whether a damaged file is to blame, there or when the image is used: Pillow raises anything for that."""
     if isinstance(error, OSError | SyntaxError):
         return True
     modules = (str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__))

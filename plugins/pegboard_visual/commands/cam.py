@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pegboard.cli.common import add_overrides
-from pegboard.console import show_log
+from pegboard.console import say, show_log
 from pegboard.errors import PegboardError, did_you_mean
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     said = ""
     for image in arguments.images:
         said = explain(job, Path(image), names, said)
-    print(f"{names.count} files in {names.folder}")
+    say(f"{names.count} files in {names.folder}")
     return 0
 
 
@@ -133,9 +133,9 @@ def explain(job: Job, path: Path, names: Names, said: str) -> str:
     layer = accepted and (job.layer or default_layer(job.trained.model, prepared.inputs))
     heading = METHODS[job.method] + (f", layer {layer}" if layer else "")
     if heading != said:
-        print(heading)
+        say(heading)
     best = np.argsort(probabilities, kind="stable")[::-1][:5]
-    print(f"{path}: " + ", ".join(f"{classes[i]} {100 * probabilities[i]:.1f} %" for i in best))
+    say(f"{path}: " + ", ".join(f"{classes[i]} {100 * probabilities[i]:.1f} %" for i in best))
 
     given = []
     for start in range(0, len(targets), AT_ONCE):
@@ -151,10 +151,10 @@ def explain(job: Job, path: Path, names: Names, said: str) -> str:
         row = _row(prepared, values, path.name, target, probabilities.tolist())
         save(row.overlay, names.path(f"{file}_overlay.png"))
         if row.note:
-            print(f"  {classes[target]}: the map is flat: no evidence found at this layer")
+            say(f"  {classes[target]}: the map is flat: no evidence found at this layer")
         rows.append(row)
     if len(rows) > ROWS:
-        print(f"  the sheet shows the {ROWS} likeliest of {len(rows)} classes")
+        say(f"  the sheet shows the {ROWS} likeliest of {len(rows)} classes")
         rows = sorted(rows, key=lambda row: -row.probabilities[row.target])[:ROWS]
     column = "gradient" if job.method.startswith("guided") else "map"
     sheet(rows, classes, heading, names.path(f"{stem}_{job.method}_sheet.png"), column)

@@ -1,6 +1,7 @@
 """``pegboard reproduce``: the same run again from its folder, and what is said where that is not so."""
 
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,12 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place = folder / "images" / "ab"[number % 2]
         place.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (32, 32), (30 * number, 100, 200)).save(place / f"{number}.png")
+    log = logging.getLogger("pegboard")
+    handlers, level, propagate = list(log.handlers), log.level, log.propagate
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert cli.run("train", ["config.py", "--work-dir", "runs/a"]) == 0
+    log.handlers, log.level, log.propagate = handlers, level, propagate
     return folder
 
 

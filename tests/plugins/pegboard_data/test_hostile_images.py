@@ -31,7 +31,7 @@ def originals() -> dict[str, bytes]:
     rgb, files = noise(1, 24, 20), {}
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a caption"
-    deep = Image.fromarray((np.asarray(rgb.convert("L")).astype(np.uint16) * 257))
+    deep = Image.fromarray(np.asarray(rgb.convert("L")).astype(np.uint16) * 257)
     frames = [noise(seed, 24, 20) for seed in range(3)]
 
     def add(name: str, image: Image.Image, **options: object) -> None:
