@@ -14,6 +14,8 @@ from pegboard.config.overrides import PLACE, apply, parse
 from pegboard.errors import ConfigError, Problem, did_you_mean
 
 DEEPEST = 100  # levels of nesting; a config that goes deeper is a mistake
+MOST_VALUES = 200_000  # in one key; lists that hold each other many times over count each time
+LONGEST_INTEGER = 256  # bits
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Config:
     origins: Origin
     path: Path | None = None
     problems: list[Problem] = field(default_factory=list)
+    _left: int = field(default=MOST_VALUES, init=False, repr=False, compare=False)  # values of this key still allowed
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> "Config":
@@ -89,10 +92,20 @@ class Config:
 
     def _take(self, name: str, value: Any, origin: Origin) -> None:
         self.origins.children[name] = origin
+        self._left = MOST_VALUES
         self.values[name] = self._data(value, name, ())
+        if self._left < 0:
+            self.problems.append(self.problem(name, f"holds more than {MOST_VALUES:,} values"))
+            self.values[name] = None
 
     def _data(self, value: Any, path: str, around: tuple[int, ...]) -> Any:
         """The value as plain data; what is none is reported and becomes None."""
+        self._left -= 1
+        if self._left < 0:
+            return None
+        if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER:
+            self.problems.append(self.problem(path, f"an integer of {value.bit_length():,} bits is too large"))
+            return None
         if value is None or isinstance(value, bool):
             return value
         for kind in (int, float, str):
@@ -258,7 +271,7 @@ def _execute(tree: ast.Module, path: Path, shown: str, scope: _Scope, overrides:
                 origins[name] = assigned[name] = origin
     own = {name: namespace[name] for name in assigned if name in namespace and name not in hidden}
     for name, value in own.items():
-        if _is_endless(value, 0):
+        if isinstance(value, dict | list | tuple) and _is_endless(value, 0):
             message = f"the value contains itself, or is nested deeper than {DEEPEST} levels"
             scope.problems.append(Problem(message, name, assigned[name].place))
             own[name] = None
@@ -313,8 +326,16 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _is_endless(value: Any, depth: int) -> bool:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return depth > DEEPEST or any(_is_endless(part, depth + 1) for part in inside)
+    """Whether a value contains itself, or goes deeper than any config does."""
+    level = [value]
+    while level:
+        if depth > DEEPEST:
+            return True
+        inside = (part.values() if isinstance(part, dict) else part for part in level)
+        parts = (part for held in inside if not isinstance(held, str) for part in held)
+        level = list({id(part): part for part in parts if isinstance(part, dict | list | tuple)}.values())
+        depth += 1
+    return False
 
 
 def _run_code(statement: ast.stmt, namespace: dict[str, Any], shown: str) -> None:
