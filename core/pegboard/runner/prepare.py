@@ -83,7 +83,10 @@ def _surroundings(run: "Runner") -> None:
     run.seed = values["seed"]
     if values["threads"]:
         torch.set_num_threads(values["threads"])
-    torch.use_deterministic_algorithms(values["deterministic"])
+    wanted = values["deterministic"]
+    torch.use_deterministic_algorithms(run.device.type == "cpu" if wanted is None else wanted)
+    # Memory that an operation leaves unwritten is filled only where a config asks for all there is.
+    torch.utils.deterministic.fill_uninitialized_memory = bool(wanted)  # type: ignore[attr-defined]
     run.generators = [torch.default_generator]
     if run.device.type == "cuda":
         run.generators.append(torch.cuda.default_generators[run.device.index or 0])
