@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from pegboard.errors import CheckpointError, did_you_mean
+from pegboard.torch_files import refuse_absurd, refuse_bomb
 
 logger = logging.getLogger("pegboard")
 
@@ -32,6 +33,8 @@ class Checkpoints:
             return []
         except ValueError as error:
             raise CheckpointError(f"{self.folder / INDEX} is damaged: {error}") from error
+        if not isinstance(entries, list) or not all(map(_is_entry, entries)):
+            raise CheckpointError(f"{self.folder / INDEX} is damaged: expected a list of files in the same folder")
         return entries
 
     def save(self, state: dict[str, Any], keep: int) -> Path:
@@ -69,6 +72,14 @@ class Checkpoints:
         raise CheckpointError(f"there is no whole checkpoint in {self.folder}")
 
 
+def _is_entry(entry: Any) -> bool:
+    """Whether an entry is whole, and names a file of the folder itself: one elsewhere is not ours to read or remove."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
+        return False
+    name = entry.get("file")
+    return isinstance(name, str) and Path(name).name == name and name not in ("", "..", INDEX)
+
+
 def write(path: Path, contents: dict[str, Any]) -> str:
     """Put a file of tensors and plain values at ``path``, whole or not at all.
 
@@ -100,6 +111,7 @@ def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
         raise CheckpointError(f"there is no checkpoint {path}{near}")
     if sha256 is not None and _sha256(path) != sha256:
         raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one it was written with")
+    refuse_bomb(path)
     try:
         with warnings.catch_warnings(action="ignore"):  # of torch, about pickles that it did not write
             loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -111,6 +123,7 @@ def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
         raise CheckpointError(f"{path} cannot be read as a torch file: {error}") from error
     if not isinstance(loaded, dict):
         raise CheckpointError(f"{path} holds a {type(loaded).__name__}; expected a dict of tensors")
+    refuse_absurd(path, loaded)
     return loaded
 
 

@@ -1,6 +1,7 @@
 """Where lines for a person go: a terminal, a notebook, a pipe, and the run's log.txt."""
 
 import logging
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,44 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def plain(text: object, keep: str = "") -> str:
+    """Text as it may be shown on a terminal: what would steer it, or turn the reading order, is written out.
+
+    Control characters (the escape that begins a sequence among them), marks that turn the reading order, line and
+    paragraph separators, and halves of characters, as a file name that is no UTF-8 holds them.
+
+    Args:
+        keep: control characters that may stay, e.g. line ends.
+
+    Examples:
+        >>> plain("red \\x1b[31mcat")
+        'red \\\\x1b[31mcat'
+    """
+    return _STEERING.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], str(text))
+
+
+# C0 and C1 controls, the marks of Unicode's bidirectional algorithm, separators, byte-order mark, surrogates.
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def say(text: object = "", file: IO[str] | None = None) -> None:
+    """Print text that may hold names of files or classes: what would steer a terminal is written out."""
+    print(plain(text, keep="\n"), file=file)
+
+
+def shortened(text: str, width: int) -> str:
+    """The text, its middle left out where it is wider than so many characters.
+
+    Examples:
+        >>> shortened("abcdefghij", 7)
+        'abc...j'
+    """
+    if len(text) <= width:
+        return text
+    tail = (width - 3) // 3
+    return f"{text[: width - 3 - tail]}...{text[len(text) - tail :]}"
+
+
 class _StandardError(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to whatever ``sys.stderr`` is at that moment, so that a captured stream gets its lines too."""
 
@@ -47,7 +86,14 @@ class _StandardError(logging.StreamHandler):  # type: ignore[type-arg]
         super().emit(record)
 
 
-class _Plain(logging.Formatter):
+class _Escaped(logging.Formatter):
+    """Lets nothing through that steers a terminal: messages hold names of files and classes, which are anybody's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record), keep="\n\t")
+
+
+class _Plain(_Escaped):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
@@ -58,7 +104,7 @@ class LogFile:
 
     def __init__(self, path: Path) -> None:
         self.handler = logging.FileHandler(path, encoding="utf-8")
-        self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self.handler.setFormatter(_Escaped("%(asctime)s %(levelname)s %(message)s"))
         self.level = logger.level
 
     def __enter__(self) -> None:
@@ -71,13 +117,14 @@ class LogFile:
         self.handler.close()
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], file: IO[str]) -> None:
-    """Print columns, the first aligned left and the others right; no control characters."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    for row in [header, *rows]:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], file: IO[str], left: bool = False) -> None:
+    """Print columns, the first aligned left and the others right unless ``left``; no control characters."""
+    lines = [[plain(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    for line in lines:
         cells = [
-            cell.ljust(width) if not i else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if left or not i else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         print("  ".join(cells).rstrip(), file=file)
 

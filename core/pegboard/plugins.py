@@ -124,6 +124,18 @@ def load_plugin(name: str, folder: Path) -> None:
         raise PegboardError(f"{name!r} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
+def plugin_file(name: str, folder: Path) -> Path | None:
+    """Where the code that ``load_plugin`` would bring in lies; None where it cannot be told."""
+    if name.endswith(".py"):
+        return (folder / name).resolve()
+    known = sys.modules.get(name)
+    try:
+        origin = known.__file__ if known else getattr(importlib.util.find_spec(name), "origin", None)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return Path(origin) if origin else None
+
+
 def _import_file(path: Path) -> Any:
     if not path.is_file():
         near = did_you_mean(path.name, [file.name for file in path.parent.glob("*.py")])

@@ -3,6 +3,10 @@
 import numpy as np
 from PIL import Image
 
+# What is read, whatever a file is called. Pillow knows more, but some of those run other programs (Ghostscript for EPS)
+# or are read by code that few people use.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
 ORIENTATION = 0x0112  # the EXIF tag that says how the camera was held
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -23,8 +27,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
     eight.)
 
     Raises:
-        ValueError: pixels whose range cannot be told (32-bit numbers), or colours that Pillow cannot turn into RGB.
+        ValueError: no pixels at all, pixels whose range cannot be told (32-bit numbers), or colours that Pillow cannot
+            turn into RGB.
     """
+    if 0 in image.size:
+        raise ValueError(f"it has no pixels: it is {image.width} wide and {image.height} high")
     image.load()  # first: some formats hold their EXIF data behind the pixels, and TIFF is turned by Pillow here
     if image.mode.startswith("I") or image.mode == "F":
         grey = _eight_bits(image)

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from pegboard.errors import DataError, did_you_mean
-from pegboard_data.download import fetch
+from pegboard_data.download import fetch, unpack
 from pegboard_data.drawn_shapes import DrawnShapes, Split, check_choice
 from pegboard_data.folders import class_names, visible
 from pegboard_data.images import SUFFIXES, kinds, read_image
@@ -322,8 +322,7 @@ def _try_download(root: Path, url: str, md5: str, timeout: float, again: bool) -
         with _new_folder(root), TemporaryDirectory(dir=root, prefix=".cifar10-") as temporary:
             archive, unpacked = Path(temporary, "archive"), Path(temporary, "unpacked")
             fetch(url, archive, md5=md5, timeout=timeout)
-            with tarfile.open(archive) as tar:
-                tar.extractall(unpacked, filter="data")
+            unpack(archive, unpacked)
             if not (unpacked / BATCHES).is_dir():
                 raise DataError(f"{url}: no {BATCHES} in the archive")
             _rename(unpacked / BATCHES, root / BATCHES)

@@ -6,6 +6,7 @@ import logging
 import os
 import queue
 import sys
+import tarfile
 import threading
 import urllib.error
 import urllib.request
@@ -14,11 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from pegboard.console import plain
 from pegboard.errors import DataError
 
 logger = logging.getLogger("pegboard")
 
 CHUNK = 1 << 18  # bytes
+MOST_UNPACKED = 4 << 30  # bytes of an archive's files; CIFAR-10 has 0.2 of these 4 GiB
+MOST_FILES = 1_000_000  # in an archive
 
 
 def fetch(url: str, to: Path, *, md5: str | None = None, sha256: str | None = None, timeout: float = 5.0) -> None:
@@ -43,6 +47,22 @@ def fetch(url: str, to: Path, *, md5: str | None = None, sha256: str | None = No
         raise DataError(f"{url}: cannot be downloaded: {error or type(error).__name__}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def unpack(archive: Path, to: Path) -> None:
+    """Unpack a tar archive, compressed or not, to the folder ``to``; nothing is written anywhere else.
+
+    Raises:
+        DataError: it holds more than a data set of this kind can.
+        tarfile.TarError: it is damaged, or a path or a link in it leads out.
+    """
+    claimed = 0
+    with tarfile.open(archive) as tar:
+        for count, member in enumerate(tar, 1):
+            claimed += member.size  # as its header says, before its content is read
+            if claimed > MOST_UNPACKED or count > MOST_FILES:
+                raise DataError(f"the archive holds more than {MOST_UNPACKED >> 30} GiB or {MOST_FILES:,} files")
+        tar.extractall(to, filter="data")
 
 
 def _open(url: str, timeout: float) -> http.client.HTTPResponse:
@@ -110,12 +130,12 @@ def _progress(url: str, total: int | None) -> Iterator[Callable[[int], None]]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(url.rsplit("/", 1)[-1], total=total)
+        task = progress.add_task(plain(url.rsplit("/", 1)[-1]), total=total)
         yield lambda count: progress.advance(task, count)

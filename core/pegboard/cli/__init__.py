@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from pegboard.cli.tuning import tune_process
+from pegboard.console import say
 from pegboard.errors import PegboardError, did_you_mean
 
 # Command -> one line of help; the module of that name has add_arguments(parser) and run(arguments) -> exit status.
@@ -18,6 +19,8 @@ COMMANDS = {
     "model": "list a model's layers: shapes, parameters, FLOPs, and how each is trained",
     "print": "print a config as it is after bases and overrides",
     "lr": "show the learning rates that a run would have",
+    "compare": "show how two runs differ: config, data, environment, results",
+    "reproduce": "repeat a run from its folder, and say where its figures first differ",
     "plugins": "list plugins, and the parts that they register",
 }
 
@@ -48,33 +51,45 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
     tune_process()  # for the commands of plugins too: cross-validate trains
     try:
         return function(arguments)
-    except PegboardError as error:
-        if arguments.debug:
-            raise
-        print(error, file=sys.stderr)
-        return 2
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
         sys.stderr.close()
         return 0
+    except PegboardError as error:
+        if arguments.debug:
+            raise
+        say(error, file=sys.stderr)
+        return 2
+    except OSError as error:  # a folder that may not be written, a disk that is full
+        if arguments.debug or error.strerror is None:
+            raise
+        where = f"{error.filename}: " if error.filename is not None else ""
+        say(f"{where}{error.strerror}; --debug shows more", file=sys.stderr)
+        return 2
 
 
 def _is_command(command: object) -> bool:
     return isinstance(command, tuple) and len(command) == 3 and callable(command[1]) and callable(command[2])
 
 
-def _others(arguments: list[str]) -> int:
-    """Commands that plugins add; and help, which lists them."""
+def _added() -> dict[str, Command]:
+    """The commands that plugins add; a plugin that cannot is named, and harms no other."""
     from pegboard.plugins import ask_each
 
     added: dict[str, Command] = {}
     for plugin, commands in ask_each("pegboard_commands"):
         if isinstance(commands, BaseException):
-            print(f"plugin {plugin!r} cannot add its commands: {commands}", file=sys.stderr)
+            say(f"plugin {plugin!r} cannot add its commands: {commands}", file=sys.stderr)
         elif not isinstance(commands, dict) or not all(map(_is_command, commands.values())):
             message = f"expected name -> (help, add_arguments, run), got {commands!r}"
-            print(f"plugin {plugin!r} cannot add its commands: {message}", file=sys.stderr)
+            say(f"plugin {plugin!r} cannot add its commands: {message}", file=sys.stderr)
         else:
             added |= commands
+    return added
+
+
+def _others(arguments: list[str]) -> int:
+    """Commands that plugins add; and help, which lists them."""
+    added = _added()
     if arguments and arguments[0] in added:
         return _execute(added[arguments[0]], arguments[1:], f"pegboard {arguments[0]}")
     lines = {**COMMANDS, **{name: command[0] for name, command in added.items()}}
@@ -91,5 +106,5 @@ def _others(arguments: list[str]) -> int:
         print(f"pegboard {__version__}")
         return 0
     nearest = did_you_mean(arguments[0], lines, otherwise=f"; there are {', '.join(lines)}")
-    print(f"pegboard: there is no command {arguments[0]!r}{nearest}", file=sys.stderr)
+    say(f"pegboard: there is no command {arguments[0]!r}{nearest}", file=sys.stderr)
     return 2

@@ -5,6 +5,7 @@ import sys
 
 from pegboard.cli.common import add_config, load
 from pegboard.config import check
+from pegboard.console import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,9 +16,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print every problem, one a line; 2 if there is one."""
     problems = check(load(arguments))
     for problem in problems:
-        print(problem, file=sys.stderr)
+        say(problem, file=sys.stderr)
     if problems:
-        print(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
+        say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
         return 2
-    print(f"{arguments.config}: no problems")
+    say(f"{arguments.config}: no problems")
     return 0

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pegboard.cli import opened
-from pegboard.console import show_log
+from pegboard.console import say, show_log
 from pegboard.errors import CheckpointError
 
 SUFFIX = {"safetensors": ".safetensors", "torch": ".pt", "torch-export": ".pt2"}
@@ -44,5 +44,5 @@ def run(arguments: argparse.Namespace) -> int:
         raise CheckpointError(f"--out {file} is the checkpoint itself; choose another name")
     size = tuple(arguments.input) if arguments.input else None
     described = export(found.state, file, arguments.format, size)
-    print(f"{file}: outputs agree to {described['largest_difference']:.1e}; described in {file.name}.json")
+    say(f"{file}: outputs agree to {described['largest_difference']:.1e}; described in {file.name}.json")
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pegboard.cli.common import add_config, load
 from pegboard.config import check
-from pegboard.console import show_log, table
+from pegboard.console import say, show_log, table
 from pegboard.errors import ConfigError, PegboardError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     found = rehearse(Runner(config))
     last = len(found.rates[0]) - 1
-    print(f"{last + 1:,} iterations, {len(found.epochs):,} epochs")
+    say(f"{last + 1:,} iterations, {len(found.epochs):,} epochs")
     rows = []
     for name, rates in zip(found.groups, found.rates, strict=True):
         values = [f"{rates[round(last * share / 100)]:.3g}" for share in SHARES]
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     table(("group", *(f"{share} %" for share in SHARES), ""), rows, file=sys.stdout)
     if arguments.out:
         draw(found, Path(arguments.out))
-        print(f"drawn to {arguments.out}")
+        say(f"drawn to {arguments.out}")
     return 0
 
 

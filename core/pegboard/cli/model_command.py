@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pegboard.cli.common import add_config, load
 from pegboard.config import Config, check
-from pegboard.console import table
+from pegboard.console import say, table
 from pegboard.errors import ConfigError, PegboardError
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ def run(arguments: argparse.Namespace) -> int:
     table(HEADER, [_cells(row) for row in rows], file=sys.stdout)
     whole = rows[0]
     frozen = whole.parameters - whole.trainable
-    print(
+    say(
         f"\n{whole.parameters:,} parameters ({whole.trainable:,} trained, {frozen:,} frozen), "
         f"{whole.parameters * 4 / 2**20:.1f} MiB in fp32; {_short(whole.flops)}FLOPs an input, "
         "a multiplication and an addition counting as two"
     )
     if phases > 1:
-        print(f"groups, rates and what is frozen are those of the first of {phases} phases")
+        say(f"groups, rates and what is frozen are those of the first of {phases} phases")
     return 0
 
 

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from pegboard.console import say, table
 from pegboard.errors import PegboardError, did_you_mean
 from pegboard.plugins import installed_plugins
 from pegboard.registry import BOARDS, Registry
@@ -36,22 +37,18 @@ def run(arguments: argparse.Namespace) -> int:
                 (plugin.error and "BROKEN") or ", ".join(what) or "-",
             ]
         )
-    _left_aligned([["plugin", "distribution", "registers"], *rows])
+    table(("plugin", "distribution", "registers"), rows, file=sys.stdout, left=True)
     bridges = [(board, bridge) for board in BOARDS.values() for bridge in board.bridges if bridge.targets]
-    print()
-    _left_aligned(
-        [
-            ["bridge", "library", "reaches"],
-            *([bridge.name, bridge.library, f"{len(bridge.targets)} {board.name}"] for board, bridge in bridges),
-        ]
-    )
+    say()
+    reached = [[bridge.name, bridge.library, f"{len(bridge.targets)} {board.name}"] for board, bridge in bridges]
+    table(("bridge", "library", "reaches"), reached, file=sys.stdout, left=True)
     for board in BOARDS.values():
         for bridge in board.bridges:
             if bridge.error:
-                print(f"\nbridge {bridge.name} to {bridge.library} adds no {board.name}: {bridge.error}")
+                say(f"\nbridge {bridge.name} to {bridge.library} adds no {board.name}: {bridge.error}")
     for plugin in plugins:
         if plugin.error:
-            print(f"\n{plugin.name} ({plugin.distribution} {plugin.version}) is broken:\n{plugin.traceback.rstrip()}")
+            say(f"\n{plugin.name} ({plugin.distribution} {plugin.version}) is broken:\n{plugin.traceback.rstrip()}")
     return 0
 
 
@@ -72,11 +69,6 @@ def _parts(board: Registry, pattern: str) -> int:
             f"no name in {board.name.upper()} matches {pattern!r}"
             + did_you_mean(pattern, [e.name for e in board.list()])
         )
-    _left_aligned([[entry.name, entry.plugin, entry.describe()[:100]] for entry in entries])
+    first, *rest = [[entry.name, entry.plugin, entry.describe()[:100]] for entry in entries]
+    table(first, rest, file=sys.stdout, left=True)
     return 0
-
-
-def _left_aligned(rows: list[list[str]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), file=sys.stdout)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pegboard.cli import opened
-from pegboard.console import show_log, table
+from pegboard.console import say, show_log, table
 from pegboard.errors import DataError, PegboardError, did_you_mean
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 readable.append((file, read_image(file)))
             except DataError as error:
-                print(error, file=sys.stderr)
+                say(error, file=sys.stderr)
                 unreadable += 1
         if readable:
             results += predict(classifier, readable, arguments.top)
@@ -106,13 +106,15 @@ def read_image(path: Path) -> "Image":
     Raises:
         DataError: it is none that can be read.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
+
+    from pegboard.rgb import FORMATS, to_rgb
 
     try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow raises any of these
-        raise DataError(f"{path}: cannot be read as an image: {error}") from error
+        with Image.open(path, formats=FORMATS) as image:
+            return to_rgb(image)
+    except Exception as error:  # a damaged file makes Pillow raise anything
+        raise DataError(f"{path}: cannot be read as an image: {error or type(error).__name__}") from error
 
 
 def _others(ranked: Sequence[dict[str, Any]]) -> str:

@@ -4,6 +4,7 @@ import argparse
 
 from pegboard.cli.common import add_config, load
 from pegboard.config import to_python, with_origins
+from pegboard.console import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,5 +21,5 @@ def run(arguments: argparse.Namespace) -> int:
     rows = list(with_origins(config))
     width = max((len(path) + len(value) + 3 for path, value, _ in rows), default=0)
     for path, value, place in rows:
-        print(f"{f'{path} = {value}':<{min(width, 80)}}  # {place}")
+        say(f"{f'{path} = {value}':<{min(width, 80)}}  # {place}")
     return 0

@@ -7,7 +7,7 @@ from typing import Any
 from pegboard.cli.common import add_config, load
 from pegboard.cli.interrupts import Interrupts
 from pegboard.config import Config, check
-from pegboard.console import show_log
+from pegboard.console import say, show_log
 from pegboard.errors import ConfigError
 
 LATEST = "latest"
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     if problems:
         raise ConfigError(problems)
     if arguments.check:
-        print(f"{arguments.config}: no problems")
+        say(f"{arguments.config}: no problems")
         return 0
     show_log()
     from pegboard.runner import Runner

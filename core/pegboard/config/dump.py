@@ -1,5 +1,9 @@
-"""Write a config down: as Python that loads to the same values, as JSON, as data for a checkpoint, with its origins."""
+"""Write a config down: as Python that loads to the same values, as JSON, as data for a checkpoint, with its origins.
 
+What was written as Python is also read back, as data.
+"""
+
+import ast
 import json
 import keyword
 import math
@@ -15,6 +19,46 @@ WIDTH = 100  # columns of a written config
 def to_python(values: Mapping[str, Any]) -> str:
     """A config file with these values, one top-level key after the other."""
     return "".join(f"{name} = {_python(value, 0, len(name) + 3)}\n" for name, value in values.items())
+
+
+def from_python(text: str) -> dict[str, Any]:
+    """The values that ``to_python`` wrote, read as data: nothing is run.
+
+    Raises:
+        ValueError: it is no such text; one sentence.
+    """
+    values = {}
+    try:
+        for statement in ast.parse(text).body:
+            if not (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)):
+                raise ValueError(f"line {statement.lineno} is more than NAME = VALUE")
+            values[statement.targets[0].id] = _read(statement.value)
+    except (SyntaxError, RecursionError, MemoryError, TypeError) as error:
+        raise ValueError(f"it cannot be read: {error}") from error
+    return values
+
+
+def _read(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id == "dict" and not node.args and all(keyword.arg for keyword in node.keywords):
+            return {keyword.arg: _read(keyword.value) for keyword in node.keywords}
+        if node.func.id == "float" and len(node.args) == 1 and isinstance(node.args[0], ast.Constant):
+            return float(node.args[0].value)  # type: ignore[arg-type]  # what does not fit raises
+    if isinstance(node, ast.List | ast.Tuple):
+        items = [_read(item) for item in node.elts]
+        return items if isinstance(node, ast.List) else tuple(items)
+    if isinstance(node, ast.Dict):
+        return {ast.literal_eval(k): _read(v) for k, v in zip(_keys(node), node.values, strict=True)}
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f"line {node.lineno} holds more than plain values") from None
+
+
+def _keys(node: ast.Dict) -> list[ast.expr]:
+    if None in node.keys:
+        raise ValueError(f"line {node.lineno} holds more than plain values")
+    return [key for key in node.keys if key is not None]
 
 
 def _python(value: Any, indent: int, used: int) -> str:

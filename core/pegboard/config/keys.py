@@ -105,7 +105,9 @@ RUN_KEYS: Mapping[str, Key] = {
     "accumulate": Key("int", "batches whose gradients make one optimizer step", default=1, at_least=1),
     "clip_grad": Key("options", "limit on the gradients before a step", options=CLIP_KEYS),
     "seed": Key("int", "what order, augmentation, initial weights and dropout are drawn from", default=0, at_least=0),
-    "deterministic": Key("bool", "refuse operations whose result can differ between runs", default=False),
+    "deterministic": Key(
+        "bool | None", "refuse operations whose result can differ between runs; on the CPU, where it is free, yes"
+    ),
     "device": Key("device", "auto, cpu, cuda, cuda:N or mps", default="auto"),
     "threads": Key("int | None", "CPU threads of the training step; None leaves it to torch", at_least=1),
     "hooks": Key(

@@ -15,6 +15,8 @@ from pegboard.config.tracking import MARK, Tracker, loop_names
 from pegboard.errors import ConfigError, Problem, did_you_mean
 
 DEEPEST = 100  # levels of nesting; a config that goes deeper is a mistake
+MOST_VALUES = 200_000  # in one key; lists that hold each other many times over count each time
+LONGEST_INTEGER = 256  # bits
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Config:
     origins: Origin
     path: Path | None = None
     problems: list[Problem] = field(default_factory=list)
+    _left: int = field(default=MOST_VALUES, init=False, repr=False, compare=False)  # values of this key still allowed
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> "Config":
@@ -90,10 +93,20 @@ class Config:
 
     def _take(self, name: str, value: Any, origin: Origin) -> None:
         self.origins.children[name] = origin
+        self._left = MOST_VALUES
         self.values[name] = self._data(value, name, ())
+        if self._left < 0:
+            self.problems.append(self.problem(name, f"holds more than {MOST_VALUES:,} values"))
+            self.values[name] = None
 
     def _data(self, value: Any, path: str, around: tuple[int, ...]) -> Any:
         """The value as plain data; what is none is reported and becomes None."""
+        self._left -= 1
+        if self._left < 0:
+            return None
+        if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER:
+            self.problems.append(self.problem(path, f"an integer of {value.bit_length():,} bits is too large"))
+            return None
         if value is None or isinstance(value, bool):
             return value
         for kind in (int, float, str):
@@ -188,10 +201,9 @@ def _run(path: Path, shown: str, overrides: Mapping[str, Any], chain: tuple[Path
                 [Problem("bases form a circle: " + " -> ".join(_shown(p) for p in circle), "_base_", f"{shown}:{line}")]
             )
         if not target.is_file():
-            near = did_you_mean(
-                target.name, [file.name for file in target.parent.glob("*.py")] if target.parent.is_dir() else ()
+            raise ConfigError(
+                [Problem(f"there is no file {_shown(target)}{_near(target)}", "_base_", f"{shown}:{line}")]
             )
-            raise ConfigError([Problem(f"there is no file {_shown(target)}{near}", "_base_", f"{shown}:{line}")])
         scope.take_base(_run(target, _shown(target), overrides, around))
     _execute(tree, path, shown, scope, overrides)
     return scope
@@ -204,19 +216,29 @@ def _shown(path: Path) -> str:
 
 
 def _parse(path: Path, shown: str) -> ast.Module:
-    if path.is_dir():
-        raise ConfigError([Problem("is a directory; expected a Python file", place=shown)])
     try:
+        if path.is_dir():
+            raise ConfigError([Problem("is a directory; expected a Python file", place=shown)])
+        if path.is_char_device() or path.is_block_device():  # such as /dev/zero, which has no end
+            raise ConfigError([Problem("is a device; expected a Python file", place=shown)])
         return ast.parse(path.read_text(encoding="utf-8"), filename=shown)
     except FileNotFoundError:
-        near = did_you_mean(path.name, [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else ())
-        raise ConfigError([Problem(f"there is no such file{near}", place=shown)]) from None
+        raise ConfigError([Problem(f"there is no such file{_near(path)}", place=shown)]) from None
     except SyntaxError as error:
         raise ConfigError([Problem(f"syntax error: {error.msg}", place=f"{shown}:{error.lineno or 1}")]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([Problem(f"is not UTF-8 text: {error.reason} at byte {error.start}", place=shown)]) from error
     except (OSError, ValueError, RecursionError, MemoryError) as error:
-        raise ConfigError([Problem(f"cannot be read: {error}", place=shown)]) from error
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ConfigError([Problem(f"cannot be read: {why}", place=shown)]) from error
+
+
+def _near(path: Path) -> str:
+    """The config beside it that may have been meant; empty where the folder cannot be looked through."""
+    try:
+        return did_you_mean(path.name, [file.name for file in path.parent.iterdir() if file.suffix == ".py"])
+    except OSError:
+        return ""
 
 
 def _bases(tree: ast.Module, shown: str) -> list[tuple[str, int]]:
@@ -248,7 +270,7 @@ def _execute(tree: ast.Module, path: Path, shown: str, scope: _Scope, overrides:
     assigned = tracker.assigned
     own = {name: namespace[name] for name in assigned if name in namespace and name not in hidden}
     for name, value in own.items():
-        if _is_endless(value, 0):
+        if isinstance(value, dict | list | tuple) and _is_endless(value, 0):
             message = f"the value contains itself, or is nested deeper than {DEEPEST} levels"
             scope.problems.append(Problem(message, name, assigned[name].place))
             own[name] = None
@@ -303,8 +325,16 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _is_endless(value: Any, depth: int) -> bool:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return depth > DEEPEST or any(_is_endless(part, depth + 1) for part in inside)
+    """Whether a value contains itself, or goes deeper than any config does."""
+    level = [value]
+    while level:
+        if depth > DEEPEST:
+            return True
+        inside = (part.values() if isinstance(part, dict) else part for part in level)
+        parts = (part for held in inside if not isinstance(held, str) for part in held)
+        level = list({id(part): part for part in parts if isinstance(part, dict | list | tuple)}.values())
+        depth += 1
+    return False
 
 
 def _run_code(statement: ast.stmt, namespace: dict[str, Any], shown: str) -> None:

@@ -1,5 +1,6 @@
 """A dataset as the engines see it: uint8 tensors with relabelled targets, decoded once where the config asks for it."""
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,11 @@ class Samples:
             if not isinstance(sample, tuple | list) or len(sample) != 2:
                 raise DataError(f"sample {index} of {name} is no (image, target) pair but {type(sample).__name__}")
             image = as_tensor(sample[0], index)
-        except (OSError, SyntaxError) as error:  # what Pillow raises for a damaged file, there or when it is used
-            where = path_of(self.dataset, index)
-            raise DataError(f"sample {index} of {name}{where} cannot be read: {error}") from error
+        except Exception as error:
+            if isinstance(error, DataError) or not _is_of_a_file(error):
+                raise
+            where, why = path_of(self.dataset, index), str(error) or type(error).__name__
+            raise DataError(f"sample {index} of {name}{where} cannot be read: {why}") from error
         return image, self.relabel(sample[1], index)
 
     def relabel(self, target: Any, index: int) -> Any:
@@ -97,6 +100,14 @@ class Decoded:
     def __getitem__(self, index: int) -> tuple[Tensor, Any]:
         shape, end = self.shapes[index].tolist(), int(self.ends[index])
         return self.pixels[end - int(np.prod(shape)) : end].view(shape), self.targets[index]
+
+
+def _is_of_a_file(error: Exception) -> bool:
+    """Whether a damaged file is to blame, there or when the image is used: Pillow raises anything for that."""
+    if isinstance(error, OSError | SyntaxError):
+        return True
+    modules = (str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(name == "pegboard.rgb" or name.split(".")[0] == "PIL" for name in modules)
 
 
 def path_of(dataset: Any, index: int) -> str:

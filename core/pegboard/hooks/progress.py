@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from pegboard.console import duration_text, is_terminal, table
+from pegboard.console import duration_text, is_terminal, plain, table
 from pegboard.data.batch import Batch
 from pegboard.hooks.hook import Hook
 
@@ -66,7 +66,7 @@ class Progress(Hook):
         of = f"/{run.epochs}" if run.epochs else ""
         left = duration_text(run.speed.seconds_left)
         line = f"epoch {epoch}{of}  iteration {run.iteration}/{run.total_iterations}  {figures}"
-        line += f"  {run.speed.recent:,.0f} images/s" + (f"  {left} left" if left else "")
+        line = plain(line) + f"  {run.speed.recent:,.0f} images/s" + (f"  {left} left" if left else "")
         if self.bar is not None:
             self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:

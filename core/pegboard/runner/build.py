@@ -341,18 +341,6 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-def fingerprint(loader: Loader) -> str:
-    """A short hash of how many samples there are and of up to 64 of them, spread evenly."""
-    import hashlib
-
-    samples, count = loader.samples, len(loader.samples)
-    digest = hashlib.sha256(str(count).encode())
-    for index in range(0, count, max(1, count // 64)):
-        image, target = samples[index]
-        digest.update(image.numpy().tobytes() + str(target).encode())
-    return digest.hexdigest()[:16]
-
-
 def _listed(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else [value]
 

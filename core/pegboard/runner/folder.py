@@ -2,18 +2,12 @@
 
 import json
 import os
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pegboard.errors import CheckpointError, did_you_mean
-
-LIBRARIES = ("pegboard", "torch", "torchvision", "numpy", "pillow", "tensorboardX", "pluggy", "rich", "torchmetrics")
 
 
 def new_folder(root: Path, name: str, label: str = "") -> Path:
@@ -58,40 +52,3 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}-{os.getpid()}")
     temporary.write_text(json.dumps(values, indent=2, default=str) + "\n", encoding="utf-8")
     temporary.replace(path)
-
-
-def versions() -> dict[str, str]:
-    """Python's and the libraries' versions, without importing any."""
-    found = {"python": platform.python_version()}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            found[library] = "not installed"
-    return found
-
-
-def environment() -> dict[str, Any]:
-    """What the figures of a run may depend on outside its config."""
-    return {
-        "command": sys.argv,
-        "versions": versions(),
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "git": git_state(),
-    }
-
-
-def git_state() -> dict[str, Any] | None:
-    """Commit and whether there are uncommitted changes in the working directory; None outside a repository."""
-    try:
-        commit = _git("rev-parse", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"commit": commit, "changed": changed.splitlines()}
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=5)
-    return done.stdout.strip()

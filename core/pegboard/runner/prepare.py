@@ -83,8 +83,12 @@ def _surroundings(run: "Runner") -> None:
     run.seed = values["seed"]
     if values["threads"]:
         torch.set_num_threads(values["threads"])
-    if values["deterministic"] != torch.are_deterministic_algorithms_enabled():  # setting it imports torch's compiler
-        torch.use_deterministic_algorithms(values["deterministic"])
+    wanted = values["deterministic"]
+    deterministic = run.device.type == "cpu" if wanted is None else wanted
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # setting it imports torch's compiler
+        torch.use_deterministic_algorithms(deterministic)
+    # Memory that an operation leaves unwritten is filled only where a config asks for all there is.
+    torch.utils.deterministic.fill_uninitialized_memory = bool(wanted)  # type: ignore[attr-defined]
     run.generators = [torch.default_generator]
     if run.device.type == "cuda":
         run.generators.append(torch.cuda.default_generators[run.device.index or 0])

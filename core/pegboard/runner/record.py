@@ -7,15 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from pegboard.checkpoint import Checkpoints
 from pegboard.config import to_json, to_python
 from pegboard.console import LogFile
 from pegboard.errors import PegboardError
 from pegboard.pictures import Pictures
-from pegboard.runner.build import fingerprint
-from pegboard.runner.folder import environment, new_folder, point_latest, versions, write_json
+from pegboard.runner.environment import environment, versions
+from pegboard.runner.folder import new_folder, point_latest, write_json
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
@@ -44,7 +42,7 @@ def kept(run: "Runner") -> Iterator[None]:
     started = time.perf_counter()
     outcome = "failed"
     with LogFile(run.folder / "log.txt"):
-        write_json(run.folder / "environment.json", _environment(run))
+        write_json(run.folder / "environment.json", environment(run))
         _warn_of_stand_in(run)
         try:
             yield
@@ -68,26 +66,6 @@ def kept(run: "Runner") -> Iterator[None]:
 def _warn_of_stand_in(run: "Runner") -> None:
     if getattr(run.train_loader.dataset, "stand_in", False):
         logger.warning("the data is a STAND-IN drawn by code; no figure of this run says anything about real images")
-
-
-def _environment(run: "Runner") -> dict[str, Any]:
-    return {
-        **environment(),
-        "device": str(run.device),
-        "seed": run.seed,
-        "threads": torch.get_num_threads(),
-        "engine": run.train_loader.mode,
-        "optimizer_kernels": _kernels(run.optimizer),
-        "hooks": list(run.hooks),
-        "data": run.data_label,
-        "data_fingerprint": fingerprint(run.train_loader),
-    }
-
-
-def _kernels(optimizer: torch.optim.Optimizer) -> list[str]:
-    """Which implementation each parameter group's step runs; the bits depend on it."""
-    options = ("fused", "foreach")
-    return [next((o for o in options if group.get(o)), "torch's default") for group in optimizer.param_groups]
 
 
 def _summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:

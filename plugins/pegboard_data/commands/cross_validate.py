@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pegboard.console import say
 from pegboard.errors import ConfigError, PegboardError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         work = CrossValidation(config, scheme, arguments.statistics)
     except KeyboardInterrupt:
-        print("interrupted while the data was read; nothing was begun", file=sys.stderr)
+        say("interrupted while the data was read; nothing was begun", file=sys.stderr)
         return 130
     if arguments.scheme == "loo" and work.count > MANY_RUNS and not arguments.yes:
         raise PegboardError(
@@ -89,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:  # between two runs, or a second time within one
         over = False
     if not over:
-        print(f"interrupted; the same command with --work-dir {work.folder} goes on", file=sys.stderr)
+        say(f"interrupted; the same command with --work-dir {work.folder} goes on", file=sys.stderr)
         return 130
     _print(work)
     return 0
@@ -115,21 +116,21 @@ def _print(work: "CrossValidation") -> None:
     sizes = [fold.val for fold in work.over]
     left_out = work.scheme.scheme == "loo"
     _print_table(work.figures(), sizes, left_out)
-    print(
+    say(
         f"over {len(sizes):,} folds, each after its last validation; the interval is Student's t with "
         f"{len(sizes) - 1:,} degrees of freedom, and takes the folds for independent, which they are not quite"
     )
     if left_out:
-        print(
+        say(
             f"pooled mean: each fold's value times its number of samples, summed, over all {sum(sizes):,}; for what is "
             "a mean over samples, as loss and accuracy, that is the mean over the single predictions"
         )
     for fold in work.over:
         if fold.stop_reason:
-            print(f"{fold.name} ended early: {fold.stop_reason}")
+            say(f"{fold.name} ended early: {fold.stop_reason}")
     if getattr(work.dataset, "stand_in", False):
-        print("the data is a STAND-IN drawn by code; these figures say nothing about real images")
-    print(f"everything is in {work.folder}")
+        say("the data is a STAND-IN drawn by code; these figures say nothing about real images")
+    say(f"everything is in {work.folder}")
 
 
 def _print_table(found: "Mapping[str, Figures]", sizes: list[int], left_out: bool) -> None:

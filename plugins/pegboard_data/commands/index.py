@@ -5,7 +5,7 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from pegboard.console import table
+from pegboard.console import say, table
 from pegboard.errors import DataError
 
 HELP = "list the images of existing train/ and test/ folders in index files"
@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     write_parts(out, samples, classes)
     for part in parts:
         if missing := part.missing_classes():
-            print(f"note: {part.place} has no image of class {', '.join(map(repr, missing))}", file=sys.stderr)
+            say(f"note: {part.place} has no image of class {', '.join(map(repr, missing))}", file=sys.stderr)
     rows = [(f"{part.name}.txt", f"{len(part.listed):,}") for part in parts]
     table(("", "images"), rows, file=sys.stdout)
-    print(f"{len(classes)} classes, all in {out}")
+    say(f"{len(classes)} classes, all in {out}")
     return 0

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pegboard.console import table
+from pegboard.console import say, table
 from pegboard.errors import DataError, PegboardError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     count, cuts = _cuts(samples, arguments)
     rows = _write(out, paths, part, count, cuts)
     for name in part.missing_classes():
-        print(f"note: there is no image of class {name!r}", file=sys.stderr)
+        say(f"note: there is no image of class {name!r}", file=sys.stderr)
     _print(out, len(paths), count, rows)
     return 0
 
@@ -131,9 +131,9 @@ def _print(out: Path, total: int, count: int, rows: list[tuple[str, str, int]]) 
     cells = [(f"{fold}/{name}.txt".lstrip("/"), f"{size:,}", f"{size / total:.1%}") for fold, name, size in shown]
     table(("", "images", "share"), cells, file=sys.stdout)
     if len(rows) > len(shown):
-        print(f"and {len(rows) - len(shown)} more")
+        say(f"and {len(rows) - len(shown)} more")
     what = f"{count:,} folds" if count else "all"
-    print(f"{what} of {total:,} images in {out}")
+    say(f"{what} of {total:,} images in {out}")
 
 
 def _names_taken(out: Path) -> list[str]:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pegboard.console import say
 from pegboard.errors import DataError, PegboardError
 
 if TYPE_CHECKING:
@@ -49,12 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
         tally.add(image)
     mean, std = (tuple(round(value, 6) for value in values) for values in (tally.mean(), tally.std()))
     exactly = "all" if len(chosen) == count else f"approximate: {len(chosen):,} of"
-    print(f"{what}: {exactly} {count:,} images, RGB, 0..1", file=sys.stderr)
+    say(f"{what}: {exactly} {count:,} images, RGB, 0..1", file=sys.stderr)
     for name, value in zip(CHANNELS, std, strict=True):
         if value == 0:
             why = "every pixel has the same value; Normalize takes only a std above 0"
-            print(f"warning: std of {name} is 0, since {why}", file=sys.stderr)
-    print(f'dict(type="Normalize", mean={mean}, std={std})')
+            say(f"warning: std of {name} is 0, since {why}", file=sys.stderr)
+    say(f'dict(type="Normalize", mean={mean}, std={std})')
     return 0
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pegboard.console import table
+from pegboard.console import say, table
 from pegboard.errors import PegboardError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     _listed("WRONG", report.wrong)
     count = sum(map(len, report.wrong.values()))
     total = sum(len(part.listed) for part in parts)
-    print(f"{total:,} images: {f'{count:,} wrong' if count else 'nothing wrong'}")
+    say(f"{total:,} images: {f'{count:,} wrong' if count else 'nothing wrong'}")
     return 1 if count else 0
 
 
@@ -51,18 +51,18 @@ def _histograms(report: "Report") -> None:
     names = sorted({name for classes in report.classes.values() for name in classes})
     rows = [(name, *(f"{classes[name]:,}" for classes in report.classes.values())) for name in names]
     table(("class", *report.classes), rows, file=sys.stdout)
-    print()
+    say()
     sizes = [(f"{width} x {height}", f"{count:,}") for (width, height), count in report.sizes.most_common(SHOWN)]
     table(("width x height", "images"), sizes, file=sys.stdout)
     if len(report.sizes) > SHOWN:
-        print(f"and {len(report.sizes) - SHOWN:,} sizes more")
-    print()
+        say(f"and {len(report.sizes) - SHOWN:,} sizes more")
+    say()
 
 
 def _listed(heading: str, findings: Mapping[str, list[str]]) -> None:
     for kind, lines in findings.items():
-        print(f"{heading}: {kind}: {len(lines):,}")
+        say(f"{heading}: {kind}: {len(lines):,}")
         for line in lines[:SHOWN]:
-            print(f"  {line}")
+            say(f"  {line}")
         if len(lines) > SHOWN:
-            print(f"  and {len(lines) - SHOWN:,} more")
+            say(f"  and {len(lines) - SHOWN:,} more")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pegboard.cli.common import add_overrides
-from pegboard.console import show_log
+from pegboard.console import say, show_log
 from pegboard.errors import PegboardError, did_you_mean
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     said = ""
     for image in arguments.images:
         said = explain(job, Path(image), names, said)
-    print(f"{names.count} files in {names.folder}")
+    say(f"{names.count} files in {names.folder}")
     return 0
 
 
@@ -141,9 +141,9 @@ def explain(job: Job, path: Path, names: Names, said: str) -> str:
         given += list(function(job.trained.model, repeated, some, **accepted).cpu())
 
     if heading != said:
-        print(heading)
+        say(heading)
     best = np.argsort(probabilities, kind="stable")[::-1][:5]
-    print(f"{path}: " + ", ".join(f"{classes[i]} {100 * probabilities[i]:.1f} %" for i in best))
+    say(f"{path}: " + ", ".join(f"{classes[i]} {100 * probabilities[i]:.1f} %" for i in best))
 
     cells = cells_of(job.trained.model, prepared.inputs, job.layer, job.reshape) if given[0].ndim == 2 else None
     stem = names.stem(path.stem)
@@ -155,10 +155,10 @@ def explain(job: Job, path: Path, names: Names, said: str) -> str:
         row = _row(prepared, values, cells, path.name, target, probabilities.tolist())
         save(row.overlay, names.path(f"{file}_overlay.png"))
         if row.note:
-            print(f"  {classes[target]}: the map is flat: no evidence found at this layer")
+            say(f"  {classes[target]}: the map is flat: no evidence found at this layer")
         rows.append(row)
     if len(rows) > ROWS:
-        print(f"  the sheet shows the {ROWS} likeliest of {len(rows)} classes")
+        say(f"  the sheet shows the {ROWS} likeliest of {len(rows)} classes")
         rows = sorted(rows, key=lambda row: -row.probabilities[row.target])[:ROWS]
     column = "gradient" if job.method.startswith("guided") else "map"
     save(sheet(rows, classes, heading, column), names.path(f"{stem}_{job.method}_sheet.png"))

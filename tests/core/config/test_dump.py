@@ -5,10 +5,11 @@ import math
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pegboard.config.dump import to_data, to_json, to_python, with_origins
+from pegboard.config.dump import from_python, to_data, to_json, to_python, with_origins
 from pegboard.config.keys import RUN_KEYS
 from pegboard.config.load import Config
 
@@ -36,6 +37,24 @@ def test_what_is_written_runs_to_the_same_values(values):
     exec(to_python(values), namespace)
     del namespace["__builtins__"]
     assert repr(namespace) == repr(values)  # repr: nan is not equal to itself
+
+
+@given(configs)
+@example({"train": {"x": math.inf, "y": -math.inf, "z": math.nan, "e": ((), [], {}, (1,)), "a b": {"class": -1}}})
+def test_what_is_written_is_read_back_without_running_it(values):
+    assert repr(from_python(to_python(values))) == repr(values)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["import os", "x = open('y', 'w')", "x = [i for i in (1,)]", "x = dict(**{})", "x = float('y')", "x =", "x = y",
+     "x.y = 1", "print()", "x = " + "(" * 500, "x = {**{}}", "x = float(*[1])", "x = 1 if 1 else 2"],
+)  # fmt: skip
+def test_what_was_not_written_so_is_refused(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError):
+        from_python(text)
+    assert not list(tmp_path.iterdir())
 
 
 @given(configs)

@@ -4,6 +4,7 @@ import hashlib
 import io
 import logging
 import sys
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from pegboard.errors import DataError
 from pegboard_data import download
-from pegboard_data.download import fetch
+from pegboard_data.download import fetch, unpack
 
 BODY = bytes(range(256)) * 4000  # 1 MB: several chunks
 
@@ -150,3 +151,65 @@ def test_an_interrupt_leaves_nothing(serve, tmp_path, monkeypatch):
 def test_a_folder_that_does_not_exist_is_named(serve, tmp_path):
     with pytest.raises(DataError, match="absent"):
         fetch(serve(answer_with(BODY)), Path(tmp_path, "absent", "file"))
+
+
+# -- archives --------------------------------------------------------------------------------------------------------
+
+
+def packed(path, *members, mode="w:gz"):
+    with tarfile.open(path, mode) as tar:
+        for name, kind, target in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            member.size = 4 if kind == tarfile.REGTYPE else 0
+            tar.addfile(member, io.BytesIO(b"harm"))
+    return path
+
+
+FILE, LINK, HARD = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("../outside", FILE, "")],
+        [("a/../../outside", FILE, "")],
+        [("link", LINK, ".."), ("link/outside", FILE, "")],
+        [("link", LINK, "{root}"), ("link/outside", FILE, "")],
+        [("a/link", LINK, "../../outside")],
+        [("link", HARD, "../secret")],
+        [("link", LINK, "../secret"), ("link", FILE, "")],
+        [("fifo", tarfile.FIFOTYPE, "")],
+        [("device", tarfile.CHRTYPE, "")],
+    ],
+    ids=lambda members: " ".join(member[0] for member in members),
+)
+def test_nothing_is_written_or_read_outside_of_the_folder(tmp_path, members):
+    (tmp_path / "secret").write_bytes(b"secret")
+    members = [(name, kind, target.format(root=tmp_path)) for name, kind, target in members]
+    with pytest.raises(tarfile.TarError):
+        unpack(packed(tmp_path / "a.tar.gz", *members), tmp_path / "to")
+    assert (tmp_path / "secret").read_bytes() == b"secret"
+    assert {path.name for path in tmp_path.iterdir()} <= {"secret", "a.tar.gz", "to"}
+    assert not list((tmp_path / "to").rglob("*secret*"))
+
+
+def test_absolute_paths_stay_inside(tmp_path):
+    unpack(packed(tmp_path / "a.tar", (f"{tmp_path}/outside", FILE, ""), mode="w"), tmp_path / "to")
+    assert not (tmp_path / "outside").exists()
+    assert [path.name for path in (tmp_path / "to").rglob("*") if path.is_file()] == ["outside"]
+
+
+def test_an_archive_that_would_fill_the_disk_is_not_unpacked(tmp_path, monkeypatch):
+    with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as tar:
+        member = tarfile.TarInfo("zeros")
+        member.size = 1 << 20
+        for _ in range(8):
+            tar.addfile(member, io.BytesIO(bytes(1 << 20)))
+    assert (tmp_path / "bomb.tar.gz").stat().st_size < 20_000
+    monkeypatch.setattr(download, "MOST_UNPACKED", 7 << 20)
+    with pytest.raises(DataError, match="the archive holds more than"):
+        unpack(tmp_path / "bomb.tar.gz", tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+    monkeypatch.setattr(download, "MOST_UNPACKED", 8 << 20)
+    unpack(tmp_path / "bomb.tar.gz", tmp_path / "to")

@@ -139,7 +139,7 @@ def test_a_run_leaves_the_process_as_it_was():
         np.random.seed(9)
         torch.manual_seed(9)
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(not before[2])
         assert all(one != other for one, other in zip(state(), before, strict=True))
         raise KeyboardInterrupt
     assert state() == before
