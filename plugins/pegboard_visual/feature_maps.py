@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from pegboard import PegboardError
 from pegboard_visual.cam.session import undisturbed, usable
-from pegboard_visual.compose import beside, each_scaled, enlarged, factor_for, grid, page, spread, titled
+from pegboard_visual.compose import FLAT, WHITE, beside, each_scaled, enlarged, factor_for, grid, page, spread, titled
 from pegboard_visual.draw import Picture
 from pegboard_visual.named import matching
 
@@ -42,8 +42,8 @@ _FOLLOWED = """
 ACTIVATIONS = frozenset(_ACTIVATIONS.split())
 FOLLOWED = frozenset(_FOLLOWED.split())
 MAPS = 64  # of a layer that a picture shows unless told otherwise
-INPUT = 132  # pixels of the image in a picture, about
-WIDTH = 330  # pixels of a grid of maps, about
+INPUT, LARGEST_INPUT = 132, 400  # pixels of the image in a picture, about; and at most
+WIDTH, LARGEST = 330, 900  # pixels of a grid of maps, about; and at most
 
 
 @dataclass
@@ -62,21 +62,6 @@ class Given:
     before: Tensor
     after: Tensor | None = None
     activation: str = ""
-
-
-class Row(NamedTuple):
-    """One image in a picture of feature maps.
-
-    Args:
-        image: (H, W, 3) uint8.
-        title: over the image.
-        before, after: (C, h, w); ``after`` is None where no activation follows.
-    """
-
-    image: Picture
-    title: str
-    before: NDArray[np.float32]
-    after: NDArray[np.float32] | None
 
 
 def feature_maps(model: nn.Module, inputs: Tensor, layers: Sequence[str] = ()) -> list[Given]:
@@ -209,73 +194,63 @@ def _ordinal(number: int) -> str:
 
 
 def as_maps(given: Tensor) -> NDArray[np.float32]:
-    """What a layer gave for one image, as maps (C, h, w): a vector becomes one map of one row or several.
+    """What a layer gave for one image, as maps (C, h, w).
 
-    Tokens (T, D) are one map, a row each.
+    Tokens (T, D) are one map, a row each. A vector, or maps of one pixel each, are one map of some rows, the last one
+    filled up with nan.
     """
     values = given.numpy()
-    if values.ndim == 1:
-        across = math.ceil(math.sqrt(4 * len(values)))
-        padded = np.full(math.ceil(len(values) / across) * across, np.nan, np.float32)
-        padded[: len(values)] = values
+    if values.ndim < 2 or values.shape[-2:] == (1, 1):
+        flat = values.ravel()
+        across = math.ceil(math.sqrt(4 * len(flat)))
+        padded = np.full(math.ceil(len(flat) / across) * across, np.nan, np.float32)
+        padded[: len(flat)] = flat
         values = padded.reshape(-1, across)
     return np.asarray(values.reshape(-1, *values.shape[-2:]), dtype=np.float32)
 
 
 def page_of(given: Given, images: Sequence[Picture], titles: Sequence[str], heading: str, most: int = MAPS) -> Picture:
-    """The page of a layer.
-
-    Args:
-        images, titles: one for each image that went through the network.
-        most: maps that are shown.
-    """
-    rows = [
-        Row(image, title, as_maps(given.before[place]), None if given.after is None else as_maps(given.after[place]))
-        for place, (image, title) in enumerate(zip(images, titles, strict=True))
-    ]
-    return maps_page(rows, heading, given.activation, most)
-
-
-def maps_page(rows: Sequence[Row], heading: str, activation: str, most: int = MAPS) -> Picture:
     """A page for one layer: each row an image, the maps before the activation, and those after it.
 
     Args:
-        activation: its name; empty where none follows.
+        images, titles: one for each image that went through the network.
         most: maps of the layer that are shown, spread evenly over all.
     """
     lines = ["each map from its smallest value (dark) to its largest (bright); one that is the same everywhere is grey"]
-    count = len(rows[0].before)
+    count = len(as_maps(given.before[0]))
     if count > most:
         lines.append(f"shown: {most} of {count} maps, evenly spread")
-    parts = []
-    for row in rows:
-        image = enlarged(row.image, factor_for(max(row.image.shape[:2]), INPUT))
-        image = image[:: math.ceil(len(image) / 400), :: math.ceil(len(image) / 400)]
-        across = [titled(image, row.title)]
-        before, after = _described(row.before), "" if row.after is None else _described(row.after)
-        across.append(titled(_grid_of(row.before, most), f"before {activation}, {before}" if activation else before))
-        if row.after is not None:
-            across.append(titled(_grid_of(row.after, most), f"after {activation}, {after}"))
-        parts.append(beside(across, gap=22))
-    return page(parts, heading, lines)
+    rows = []
+    for place, (image, title) in enumerate(zip(images, titles, strict=True)):
+        step = math.ceil(max(image.shape[:2]) / LARGEST_INPUT)
+        small = image[::step, ::step]
+        row = [titled(enlarged(small, factor_for(max(small.shape[:2]), INPUT)), title)]
+        row.append(_titled_grid(given.before[place], f"before {given.activation}, " if given.activation else "", most))
+        if given.after is not None:
+            row.append(_titled_grid(given.after[place], f"after {given.activation}, ", most))
+        rows.append(beside(row, gap=22))
+    return page(rows, heading, lines)
 
 
-def _described(maps: NDArray[np.float32]) -> str:
-    """``"28 x 28, 2 flat"``."""
-    flat = sum(bool(np.ptp(one[np.isfinite(one)]) == 0) if np.isfinite(one).any() else True for one in maps)
-    return f"{maps.shape[1]} x {maps.shape[2]}" + (f", {flat} flat" if flat and maps[0].size > 1 else "")
+def _titled_grid(given: Tensor, what: str, most: int) -> Picture:
+    """Its title says the size of a map, and how many are the same everywhere."""
+    maps = as_maps(given)
+    levels = each_scaled(maps)
+    is_flat = np.ptp(levels.reshape(len(levels), -1), axis=1) == 0
+    size = f"{maps.shape[1]} x {maps.shape[2]}" if given.ndim > 1 and maps.size == given.numel() else None
+    size = f"{given.numel()} values" if given.shape[-2:] == (1, 1) or size is None else size
+    flat = f", {int(is_flat.sum())} flat" if is_flat.any() else ""
+    chosen = spread(len(maps), most)
+    return titled(_grid_of(levels[chosen], is_flat[chosen], np.isfinite(maps[chosen])), f"{what}{size}{flat}")
 
 
-def _grid_of(maps: NDArray[np.float32], most: int) -> Picture:
+def _grid_of(levels: NDArray[np.uint8], is_flat: NDArray[np.bool_], is_finite: NDArray[np.bool_]) -> Picture:
     from matplotlib import colormaps
 
-    shown = maps[spread(len(maps), most)]
-    levels = each_scaled(shown)
     tiles = np.asarray(colormaps["viridis"](levels, bytes=True)[..., :3], dtype=np.uint8)
-    flat = np.ptp(levels.reshape(len(levels), -1), axis=1) == 0
-    tiles[flat] = 128
-    tiles[~np.isfinite(shown)] = 255
-    across = max(1, math.ceil(math.sqrt(len(tiles) * shown.shape[1] / shown.shape[2])))
-    factor = factor_for(across * shown.shape[2], WIDTH)
-    large = np.repeat(np.repeat(tiles, factor, axis=1), factor, axis=2)
-    return grid(large, across, gap=2)
+    tiles[is_flat] = FLAT
+    tiles[~is_finite] = WHITE
+    count, height, width = levels.shape
+    across = max(1, math.ceil(math.sqrt(count * height / width)))
+    step, factor = math.ceil(across * width / LARGEST), factor_for(across * width, WIDTH)
+    return grid(np.stack([enlarged(tile[::step, ::step], factor) for tile in tiles]), across, gap=2)

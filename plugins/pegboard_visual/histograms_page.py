@@ -5,12 +5,13 @@ It is drawn at twice its size and halved, which smooths its lines: many times fa
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pegboard_visual.compose import fitting, font, page, spread
+from pegboard_visual.compose import fitting, font, page
 from pegboard_visual.draw import BLUE, GREY, INK, RED, Picture
 
 ROWS = 12  # parameters on a page; all are in the data beside it
@@ -39,11 +40,12 @@ def histograms_page(moments: Sequence[Moment], heading: str, rows: int = ROWS) -
 
     Args:
         moments: at least one, in the order of time.
-        rows: parameters that are shown; of more, so many, those called weight before the others.
+        rows: parameters that are shown; of more, so many from the first to the last, the larger half of those called
+            weight before the others.
     """
     now = moments[-1].data
     names = [name.removesuffix("_data") for name in now["tensors"] if name.endswith("_data")]
-    shown = _chosen(names, rows)
+    shown = _chosen({name: sum(now["tensors"][f"{name}_data"]["counts"]) for name in names}, rows)
     lines = [f"shown: {len(shown)} of {len(names)} parameters"] if len(shown) < len(names) else []
     has_gradients = any(name.endswith("_grad") for moment in moments for name in moment.data["tensors"])
     has_ratios = any(moment.data["update_ratio"] for moment in moments)
@@ -74,12 +76,20 @@ def histograms_page(moments: Sequence[Moment], heading: str, rows: int = ROWS) -
     return page([sheet.picture()], heading, [*now["notes"], *lines])
 
 
-def _chosen(names: Sequence[str], most: int) -> list[str]:
+def _chosen(sizes: Mapping[str, int], most: int) -> list[str]:
+    """Which parameters are shown.
+
+    Args:
+        sizes: how many values each of them has.
+    """
+    names = list(sizes)
     if len(names) <= most:
-        return list(names)
+        return names
     weights = [name for name in names if name.rpartition(".")[2] == "weight"]
-    pool = weights if len(weights) >= most else list(names)
-    return [pool[place] for place in spread(len(pool), most)]
+    usual = median(sizes[name] for name in weights) if weights else 0
+    large = [name for name in weights if sizes[name] >= usual]  # of convolutions rather than of their norms
+    pool = next(some for some in (large, weights, names) if len(some) >= most)
+    return [pool[round(place)] for place in np.linspace(0, len(pool) - 1, most)]
 
 
 class _Sheet:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pegboard import Pictures
+from pegboard import PegboardError, Pictures
 from pegboard.cli.common import add_overrides
 from pegboard.pictures import file_name
 
@@ -30,7 +30,20 @@ class Output:
         self.epoch, self.iteration = epoch, iteration
 
     def add(self, name: str, picture: "Picture", caption: str, data: Mapping[str, Any]) -> Path:
-        """Write a PNG, and the JSON beside it; print where."""
+        """Write a PNG, and the JSON beside it; print where.
+
+        Raises:
+            PegboardError: the folder cannot be written.
+        """
+        try:
+            path = self._write(name, picture, caption, data)
+        except OSError as error:
+            where = self.folder if self.pictures is None else self.pictures.folder
+            raise PegboardError(f"{where} cannot be written: {error.strerror or error}") from error
+        print(path)
+        return path
+
+    def _write(self, name: str, picture: "Picture", caption: str, data: Mapping[str, Any]) -> Path:
         from pegboard_visual.draw import save
 
         if self.pictures is not None:
@@ -40,7 +53,6 @@ class Output:
             path = self.folder / f"{file_name(name)}.png"
             save(picture, path)
             path.with_suffix(".json").write_text(json.dumps({"name": name, "caption": caption, "data": dict(data)}))
-        print(path)
         return path
 
 

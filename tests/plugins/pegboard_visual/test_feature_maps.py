@@ -174,7 +174,9 @@ def test_mistakes_are_said(model: nn.Module, layers: list[str], message: str) ->
 # -- drawing ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("shape", "expected"), [((5, 3, 4), (5, 3, 4)), ((6, 8), (1, 6, 8)), ((10,), (1, 2, 7))])
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((5, 3, 4), (5, 3, 4)), ((6, 8), (1, 6, 8)), ((10,), (1, 2, 7)), ((10, 1, 1), (1, 2, 7))]
+)
 def test_anything_becomes_maps(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
     values = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     maps = as_maps(values)

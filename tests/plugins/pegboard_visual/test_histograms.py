@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pegboard_visual.histograms import Read, data_of, notes_of, summary, update_ratio, without_gradient
-from pegboard_visual.histograms_page import Moment, histograms_page
+from pegboard_visual.histograms_page import Moment, _chosen, histograms_page
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -120,6 +120,16 @@ def test_the_data_is_named_by_parameter() -> None:
     assert data["kind"] == "histograms" and data["notes"] == ["a note"]
     assert {"layer0.weight_data", "layer0.weight_grad", "layer0.bias_data"} <= data["tensors"].keys()
     assert "layer0.bias_grad" not in data["tensors"] and "layer0.bias" not in data["update_ratio"]
+
+
+def test_of_many_parameters_the_large_weights_are_shown() -> None:
+    sizes = {
+        f"{kind}{n}.{name}": size
+        for n in range(9)
+        for kind, name, size in [("conv", "weight", 99), ("norm", "weight", 4), ("norm", "bias", 4)]
+    }
+    assert _chosen(sizes, 3) == ["conv0.weight", "conv4.weight", "conv8.weight"]
+    assert len(_chosen(sizes, 12)) == 12 and len(_chosen(sizes, 20)) == 20 and _chosen(sizes, 27) == list(sizes)
 
 
 def test_a_page() -> None:

@@ -143,6 +143,7 @@ def test_samples_of_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["maps", "run", "photo0.png", "--layers", "conv3"], "the model has no layer 'conv3'; did you mean 'conv"),
         (["maps", "run", "none.txt"], "none.txt"),
         (["kernels", "run", "--layers", "fc"], "the model has no convolution 'fc'; there are conv1, conv2"),
+        (["kernels", "run", "--out", "photo0.png/x"], "photo0.png/x cannot be written: "),
         (["kernels", "rum"], "there is no rum; did you mean 'run'?"),
         (["histograms", "empty"], "empty is no run folder"),
         (["samples", "rum"], "there is no config or run rum; did you mean 'run'?"),
