@@ -52,8 +52,8 @@ class Given:
 
     Args:
         layer: its name; a layer that is called again has ``", 2nd call"`` behind it.
-        before: what it gave before any activation, (B, C, h, w), (B, C) or whatever it is; None where the layer
-            ends in an activation whose input is not to be had.
+        before: what it gave, (B, C, h, w), (B, C) or whatever it is; of a layer that ends in an activation, what goes
+            into that.
         after: the first activation of it; None where none follows.
         activation: its name, e.g. ``"relu"``; empty where none follows.
     """

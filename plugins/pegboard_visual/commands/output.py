@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pegboard import PegboardError, Pictures
+from pegboard import PegboardError
 from pegboard.cli.common import add_overrides
-from pegboard.pictures import file_name
 
 if TYPE_CHECKING:
     from pegboard_visual.draw import Picture
@@ -25,6 +24,8 @@ class Output:
     """
 
     def __init__(self, run: Path | None, out: str | None, epoch: int = 0, iteration: int = 0) -> None:
+        from pegboard import Pictures  # here: it imports NumPy, which listing commands need not
+
         self.pictures = Pictures(run / "figures") if run is not None and out is None else None
         self.folder = Path(out) if out is not None else Path()
         self.epoch, self.iteration = epoch, iteration
@@ -44,6 +45,7 @@ class Output:
         return path
 
     def _write(self, name: str, picture: "Picture", caption: str, data: Mapping[str, Any]) -> Path:
+        from pegboard.pictures import file_name
         from pegboard_visual.draw import save
 
         if self.pictures is not None:
