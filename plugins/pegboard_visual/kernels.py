@@ -29,7 +29,7 @@ from pegboard_visual.named import matching
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 MAPS = 64  # output maps, and input maps of each, that a picture shows unless told otherwise
-SIDE = 40  # pixels of a kernel in a picture, about
+SIDES = {4: 64, 16: 40, MAPS: 20}  # pixels of a kernel in a picture, about, where an output map has so many
 COLOURS = ("colour", "red", "green", "blue")
 
 
@@ -154,6 +154,6 @@ def _tiles(kernels: Kernels, most: int) -> list[NDArray[np.uint8]]:
 
 
 def _enlarged_grid(tiles: NDArray[np.uint8], columns: int | None) -> Picture:
-    factor = factor_for(max(tiles.shape[1:3]), SIDE if len(tiles) <= 16 else SIDE // 2)
+    factor = factor_for(max(tiles.shape[1:3]), next((side for most, side in SIDES.items() if len(tiles) <= most), 16))
     large = np.repeat(np.repeat(tiles, factor, axis=1), factor, axis=2)
     return grid(large, columns, gap=2)

@@ -29,7 +29,7 @@ def test_a_kernel_goes_from_black_to_white_and_a_flat_one_is_grey() -> None:
     conv.weight.data = torch.tensor([[[[5.0, 6.0, 7.0]], [[2.0, 2.0, 2.0]]]])
     [kernels] = kernels_of(nn.Sequential(conv))
     [picture] = split_in_channel(kernels)
-    factor = 13  # of three pixels to make about forty
+    factor = 21  # of three pixels to make about 64
     assert [int(v) for v in picture[5, factor // 2 : 3 * factor : factor, 0]] == [0, 128, 255]
     assert set(picture[factor + 2 :, :, 0].ravel().tolist()) == {128}
 
