@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ class Shown:
         path: the PNG; a JSON file of the same name beside it holds all the rest.
         data: the numbers behind the picture, as JSON has them; ``data["kind"]`` says what they are, for those who
             draw them anew, as the report does.
+        frames: its parts one by one, each (H, W, 3) uint8, for those who can show them under a slider, as TensorBoard
+            does; no file holds them.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Shown:
     iteration: int
     path: Path
     data: Mapping[str, Any] = field(default_factory=dict)
+    frames: Sequence[Pixels] = ()
 
     def pixels(self) -> Pixels:
         """What the file holds, (H, W, 3) uint8."""
@@ -63,21 +66,23 @@ class Pictures:
         epoch: int = 0,
         iteration: int = 0,
         data: Mapping[str, Any] | None = None,
+        frames: Sequence[Any] = (),
     ) -> Shown:
         """Write a picture; one of the same name and iteration is replaced.
 
         Args:
-            picture: as ``run.show`` takes it.
+            picture, frames: as ``run.show`` takes them.
 
         Raises:
             PegboardError: it is no picture.
         """
+        parts = tuple(as_pixels(frame, f"a frame of {name}") for frame in frames)
         path = self.folder / f"iteration_{iteration:08}" / f"{file_name(name)}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}-{os.getpid()}")
         _write_png(picture, temporary, name)
         temporary.replace(path)
-        shown = Shown(name, caption, epoch, iteration, path, dict(data or {}))
+        shown = Shown(name, caption, epoch, iteration, path, dict(data or {}), parts)
         record = {"name": name, "caption": caption, "epoch": epoch, "iteration": iteration, "data": shown.data}
         temporary.write_text(json.dumps(record), encoding="utf-8")
         temporary.replace(path.with_suffix(".json"))

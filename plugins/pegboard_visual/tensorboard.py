@@ -23,6 +23,9 @@ class TensorBoard(Hook):
 
     Records are handed to the writer together, about once a second and at each epoch's figures: it writes from a
     thread of its own, which takes ten times as long for each when it is woken in the middle of a step.
+
+    A picture is an image against the iteration; one that has frames is its frames, the step being their number. A
+    picture of ``Histograms`` is a histogram of each of its tensors.
     """
 
     def __init__(self) -> None:
@@ -53,7 +56,15 @@ class TensorBoard(Hook):
             writer.add_scalars(group, both, values["epoch"], walltime=when)
 
     def on_show(self, run: "Runner", shown: "Shown") -> None:
-        self._open(run).add_image(shown.name, shown.pixels(), shown.iteration, dataformats="HWC")
+        writer = self._open(run)
+        if shown.data.get("kind") == "histograms":
+            for name, tensor in shown.data["tensors"].items():
+                _write_histogram(writer, name, tensor, shown.iteration)
+        elif shown.frames:
+            for number, frame in enumerate(shown.frames):
+                writer.add_image(shown.name, frame, number, dataformats="HWC")
+        else:
+            writer.add_image(shown.name, shown.pixels(), shown.iteration, dataformats="HWC")
 
     def _open(self, run: "Runner") -> "SummaryWriter":
         if self.writer is None:  # only now: importing it takes a while, and the first iterations should not wait
@@ -87,6 +98,24 @@ class TensorBoard(Hook):
         if self.writer is not None:
             self.writer.close()
             self.writer = None
+
+
+def _write_histogram(writer: "SummaryWriter", name: str, tensor: Mapping[str, Any], iteration: int) -> None:
+    """Counts as they are: nothing is counted a second time."""
+    counts, edges, number = tensor["counts"], tensor["edges"], sum(tensor["counts"])
+    if number:  # of nothing there is no histogram
+        squares = number * (tensor["std"] ** 2 + tensor["mean"] ** 2)
+        writer.add_histogram_raw(
+            name,
+            edges[0],
+            edges[-1],
+            num=number,
+            sum=number * tensor["mean"],
+            sum_squares=squares,
+            bucket_limits=edges[1:],
+            bucket_counts=counts,
+            global_step=iteration,
+        )
 
 
 def _of_an_epoch(name: str) -> bool:

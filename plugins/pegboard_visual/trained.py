@@ -50,6 +50,7 @@ class Trained:
         transforms: of the validation data, or else of the test data.
         size: (h, w) to which an image is brought before them; None where they choose the size themselves.
         folder: of the run; None for a file that lies in none.
+        epoch, iteration: after which the weights were saved; 0 for a file that does not say.
     """
 
     model: nn.Module
@@ -58,6 +59,8 @@ class Trained:
     size: tuple[int, int] | None
     device: torch.device
     folder: Path | None
+    epoch: int = 0
+    iteration: int = 0
 
     def prepare(self, path: Path) -> Prepared:
         """Read an image of any size and mode, upright, and transform it as the run does.
@@ -102,10 +105,11 @@ def open_trained(
     """
     for plugin in plugins:
         load_plugin(plugin, Path())
-    folder = None
+    folder, at = None, (0, 0)
     if config_file is None:
         config, state, beside = of_run(path, list(options))
         weights, known = state["model"], dict(state.get("known") or {})
+        at = (int(state.get("epoch", 0)) + bool(state.get("position")), int(state.get("iteration", 0)))
         folder = beside if (beside / "checkpoints").is_dir() else None
     else:
         config, known = Config.load(config_file, options), {}
@@ -132,7 +136,7 @@ def open_trained(
     sides = (size, size) if size else _size(builder, transforms)
     count = builder.known.get("num_classes")
     names = [str(name) for name in builder.known.get("classes") or range(int(count or 0))]
-    return Trained(model.eval(), names, transforms, sides, builder.device, folder)
+    return Trained(model.eval(), names, transforms, sides, builder.device, folder, *at)
 
 
 def read_image(path: Path) -> Image.Image:

@@ -13,6 +13,7 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "before_train": (),
     "before_train_epoch": (),
     "before_train_iter": ("batch",),
+    "after_backward": (),
     "before_optimizer_step": (),
     "after_optimizer_step": (),
     "after_train_iter": ("batch", "loss", "outputs"),
@@ -50,6 +51,7 @@ class Hook:
     ``before_train(run)``, ``after_train(run)``      once, around all epochs
     ``before_train_epoch``, ``after_train_epoch``    not repeated where a resume starts in mid-epoch
     ``before_train_iter(run, batch)``                the batch is on the device; change it in place at most
+    ``after_backward(run)``                          gradients are there, not clipped yet, fp16 ones still scaled
     ``before_optimizer_step``, ``after_...``         gradients are there, clipped; after: weights are new
     ``after_train_iter(run, batch, loss, outputs)``  tensors on the device: reading one (``.item()``) waits for it
     ``before_val(run)``, ``after_val(run, metrics)`` metrics: ``{"val/loss": 0.8, "val/top1": 0.71}``

@@ -1,7 +1,7 @@
 """The run itself, to be read from top to bottom: hook points stand where they fire."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -223,6 +223,7 @@ class Runner:
             return self.closure_step(batch)
         self.optimizer.zero_grad()
         computed = gradients(self.step, batch, self.accumulate, self.scaler)
+        self.call("after_backward")
         self.clip_gradients()
         self.call("before_optimizer_step")
         if self.scaler is None:
@@ -241,6 +242,8 @@ class Runner:
             self.seed_model_randomness()  # the same dropout each time
             self.optimizer.zero_grad()
             result = gradients(self.step, batch, self.accumulate, None)
+            if not first:
+                self.call("after_backward")
             self.clip_gradients()
             first.append(result) if not first else None
             return result.loss
@@ -318,7 +321,14 @@ class Runner:
         """
         self.pending[name] = value.detach() if isinstance(value, Tensor) else value
 
-    def show(self, name: str, picture: Any, caption: str = "", data: Mapping[str, Any] | None = None) -> None:
+    def show(
+        self,
+        name: str,
+        picture: Any,
+        caption: str = "",
+        data: Mapping[str, Any] | None = None,
+        frames: Sequence[Any] = (),
+    ) -> None:
         """Keep a picture, so that ``figures/``, TensorBoard and the report get it.
 
         Args:
@@ -326,12 +336,13 @@ class Runner:
             picture: a matplotlib figure, a Pillow image, an array (H, W, 3) or (H, W), or a tensor (3, H, W);
                 uint8 from 0 to 255, or float from 0 to 1.
             data: the numbers behind it, as JSON has them, for those who read rather than look.
+            frames: its parts one by one, pictures too: TensorBoard shows these instead, their number as the step.
 
         Raises:
             PegboardError: it is no picture.
         """
         shown = Pictures(self.folder / "figures").add(
-            name, picture, caption, epoch=self.epoch_in_progress, iteration=self.iteration, data=data
+            name, picture, caption, epoch=self.epoch_in_progress, iteration=self.iteration, data=data, frames=frames
         )
         self.call("on_show", shown=shown)
 

@@ -30,7 +30,8 @@ def recorder(points: "list[str]") -> Hook:
 
 
 def expected_epoch(first: bool) -> list[str]:
-    iteration = ["before_train_iter", "before_optimizer_step", "after_optimizer_step", "after_train_iter", "on_log"]
+    step = ["after_backward", "before_optimizer_step", "after_optimizer_step"]
+    iteration = ["before_train_iter", *step, "after_train_iter", "on_log"]
     val = ["before_val", *["before_val_iter", "after_val_iter"] * 2, "after_val", "on_log"]
     return ["before_train_epoch", *iteration * 3, "after_train_epoch", *val, "before_checkpoint", "after_checkpoint"]
 

@@ -1,0 +1,71 @@
+"""What layers give for fixed images, while they learn."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pegboard import PegboardError
+from pegboard_visual.sample_hook import Kept, SampleHook
+
+if TYPE_CHECKING:
+    from pegboard import Runner
+
+
+class FeatureMaps(SampleHook):
+    """Draw what layers give for fixed validation images, before and after the activation that follows.
+
+    Drawn at the end of the first validation after each ``every``, and of the run's last one; a picture a layer,
+    ``Feature_Maps_<layer>``. It only looks: training is bit for bit the same without it.
+
+    Args:
+        images: how many, spread evenly over the validation data.
+        every: how often.
+        layers: names or patterns, e.g. ``"layer1.*"``; every convolution unless given.
+        maps: of a layer that are drawn; of more, so many evenly spread.
+        most_layers: how many layers are drawn; of more, so many evenly spread.
+    """
+
+    def __init__(
+        self,
+        images: int = 2,
+        every: str = "10 epochs",
+        layers: str | Sequence[str] = (),
+        maps: int = 64,
+        most_layers: int = 6,
+    ) -> None:
+        super().__init__(images, every)
+        for name, value in (("maps", maps), ("most_layers", most_layers)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise PegboardError(f"FeatureMaps: {name} must be an integer, at least 1, got {value!r}")
+        self.layers = [layers] if isinstance(layers, str) else list(layers)
+        self.maps = maps
+        self.most_layers = most_layers
+
+    def before_train(self, run: "Runner") -> None:
+        """A pattern that means no layer is said now, and not after ten epochs."""
+        from pegboard_visual.cam.session import unwrapped
+        from pegboard_visual.feature_maps import default_layers
+        from pegboard_visual.named import matching
+
+        model = unwrapped(run.model)
+        if self.layers:
+            matching(self.layers, [name for name, _ in model.named_modules() if name])
+        else:
+            default_layers(model)
+
+    def draw(self, run: "Runner", kept: list[Kept]) -> None:
+        """A page a layer."""
+        import torch
+
+        from pegboard_visual.compose import spread
+        from pegboard_visual.feature_maps import feature_maps, page_of
+        from pegboard_visual.seen import as_pictures, name_of_class, transforms_of
+
+        inputs = torch.stack([one.inputs for one in kept])
+        images = as_pictures(inputs, transforms_of(run.val_loader))
+        classes = run.builder.known.get("classes") or ()
+        titles = [f"{one.sample}: {name_of_class(one.truth, classes)}" for one in kept]
+        given = feature_maps(run.model, inputs, self.layers)
+        for layer in (given[place] for place in spread(len(given), self.most_layers)):
+            caption = f"{layer.layer}, epoch {run.epoch_in_progress}, iteration {run.iteration}"
+            data = {"kind": "feature_maps", "layer": layer.layer, "activation": layer.activation, "labels": titles}
+            run.show(f"Feature_Maps_{layer.layer}", page_of(layer, images, titles, caption, self.maps), caption, data)

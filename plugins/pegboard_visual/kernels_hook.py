@@ -1,0 +1,74 @@
+"""The kernels of convolutions, while they are learned."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pegboard import PegboardError, PeriodicHook
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pegboard import Batch, Runner
+
+
+class Kernels(PeriodicHook):
+    """Draw the kernels of convolutions, each scaled by itself.
+
+    ``<layer>_all``, one row per output map, before the first step, after each ``every`` and at the end;
+    ``<layer>_split_in_channel``, one grid per output map, at the end. TensorBoard shows the latter grid by grid, the
+    number of the output map as the step. It only looks: training is bit for bit the same without it.
+
+    Args:
+        layers: names or patterns, e.g. ``"layer1.*"``; every convolution with kernels of more than one pixel unless
+            given.
+        every: how often.
+        maps: output maps of a layer, and input maps of each, that are drawn; of more, so many evenly spread.
+        most_layers: how many layers are drawn; of more, so many evenly spread.
+    """
+
+    def __init__(
+        self, layers: str | Sequence[str] = (), every: str = "10 epochs", maps: int = 64, most_layers: int = 8
+    ) -> None:
+        super().__init__(every)
+        self.layers = [layers] if isinstance(layers, str) else list(layers)
+        for name, value in (("maps", maps), ("most_layers", most_layers)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise PegboardError(f"Kernels: {name} must be an integer, at least 1, got {value!r}")
+        self.maps = maps
+        self.most_layers = most_layers
+
+    def before_train(self, run: "Runner") -> None:
+        if run.iteration == 0:
+            self._draw(run)
+
+    def after_train_iter(self, run: "Runner", batch: "Batch", loss: "Tensor", outputs: Any) -> None:
+        if self.every.unit == "iters":
+            self._draw_if_due(run)
+
+    def after_train_epoch(self, run: "Runner") -> None:
+        if self.every.unit == "epochs":
+            self._draw_if_due(run)
+
+    def after_train(self, run: "Runner") -> None:
+        self._draw(run, split=True)
+
+    def _draw_if_due(self, run: "Runner") -> None:
+        if self.is_due(run) and run.iteration < run.total_iterations:  # the end draws by itself
+            self.done(run)
+            self._draw(run)
+
+    def _draw(self, run: "Runner", split: bool = False) -> None:
+        from pegboard_visual.cam.session import unwrapped
+        from pegboard_visual.compose import spread
+        from pegboard_visual.kernels import all_page, kernels_of, split_in_channel, split_page
+
+        found = kernels_of(unwrapped(run.model), self.layers)
+        for kernels in (found[place] for place in spread(len(found), self.most_layers)):
+            data = {"kind": "kernels", "layer": kernels.layer, "shape": list(kernels.weights.shape)}
+            caption = f"{kernels.layer}: {kernels.size}"
+            name = f"{kernels.layer}_all"
+            run.show(name, all_page(kernels, self.maps), f"{caption}, one row per output map", data)
+            if split:
+                name, frames = f"{kernels.layer}_split_in_channel", split_in_channel(kernels, self.maps)
+                caption = f"{caption}, one grid per output map"
+                run.show(name, split_page(kernels, self.maps), caption, data, frames)
