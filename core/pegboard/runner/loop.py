@@ -15,7 +15,7 @@ from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
 from pegboard.errors import ConfigError, DataError, PegboardError
 from pegboard.hooks.hook import POINTS, Hook
-from pegboard.pictures import Pictures
+from pegboard.pictures import Pictures, Shown
 from pegboard.randomness import hashed
 from pegboard.runner import prepare, record
 from pegboard.runner.build import Builder, Split
@@ -318,7 +318,7 @@ class Runner:
         """
         self.pending[name] = value.detach() if isinstance(value, Tensor) else value
 
-    def show(self, name: str, picture: Any, caption: str = "", data: Mapping[str, Any] | None = None) -> None:
+    def show(self, name: str, picture: Any, caption: str = "", data: Mapping[str, Any] | None = None) -> Shown:
         """Keep a picture, so that ``figures/``, TensorBoard and the report get it.
 
         Args:
@@ -327,6 +327,9 @@ class Runner:
                 uint8 from 0 to 255, or float from 0 to 1.
             data: the numbers behind it, as JSON has them, for those who read rather than look.
 
+        Returns:
+            what was written; ``path`` says where, for those who put a table beside it.
+
         Raises:
             PegboardError: it is no picture.
         """
@@ -334,6 +337,7 @@ class Runner:
             name, picture, caption, epoch=self.epoch_in_progress, iteration=self.iteration, data=data
         )
         self.call("on_show", shown=shown)
+        return shown
 
     def stop(self, reason: str) -> None:
         """End the run after this iteration; the state is saved."""

@@ -27,6 +27,14 @@ from tests.plugins.pegboard_visual import nets
 
 # Hook -> the pictures that it shows. The methods of one hook may compute in different ways: each has its line.
 OBSERVERS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "ConfusionMatrix": (
+        {"type": "ConfusionMatrix", "every": "1 epoch"},
+        {"Confusion_Matrix_valid", "Confused_Pairs_valid"},
+    ),
+    "ConfusionMatrix of training": (
+        {"type": "ConfusionMatrix", "every": "2 epochs", "split": "train", "pairs": 0},
+        {"Confusion_Matrix_train"},
+    ),
     "GradCAM": ({"type": "GradCAM", "images": 2, "every": "1 epoch"}, {"Grad-CAM"}),
     **{
         title: ({"type": "GradCAM", "images": 1, "every": "2 epochs", "method": method}, {title})
