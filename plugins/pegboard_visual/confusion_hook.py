@@ -4,12 +4,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pegboard import PegboardError
+from pegboard_visual.drawn import Drawn
 from pegboard_visual.outcome_hooks import OutcomeHook, Watched
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from pegboard import Runner
     from pegboard_visual.outcomes import Outcome
 
@@ -36,26 +34,21 @@ class ConfusionMatrix(OutcomeHook):
 
     def draw(self, run: "Runner", outcome: "Outcome") -> None:
         """Both pictures, and the table."""
-        from pegboard_visual.confusion_matrix import confusion_csv
         from pegboard_visual.outcomes import class_names
 
         names = class_names(run, outcome.classes)
         when = f"epoch {run.epoch_in_progress}, iteration {run.iteration}"
-        name, picture, caption, data = matrix_shown(outcome, names, self.split, when)
-        table = run.show(name, picture, caption, data).path.with_suffix(".csv")
-        table.write_text(confusion_csv(outcome.counts(), names), encoding="utf-8")
+        matrix_shown(outcome, names, self.split, when).show(run)
         loader = run.val_loader if self.split == "val" else run.train_loader
         if self.pairs and loader is not None:
-            shown = pairs_shown(outcome, names, self.split, loader.samples, self.pairs, when)
-            if shown is not None:
-                run.show(*shown)
+            pairs = pairs_shown(outcome, names, self.split, loader.samples, self.pairs, when)
+            if pairs is not None:
+                pairs.show(run)
 
 
-def matrix_shown(
-    outcome: "Outcome", names: list[str], split: str, when: str
-) -> tuple[str, "NDArray[np.uint8]", str, dict[str, Any]]:
-    """Name, picture, caption and data of the matrix."""
-    from pegboard_visual.confusion_matrix import confusion_data, draw_confusion, top1
+def matrix_shown(outcome: "Outcome", names: list[str], split: str, when: str) -> Drawn:
+    """The matrix, with its table."""
+    from pegboard_visual.confusion_matrix import confusion_csv, confusion_data, draw_confusion, top1
     from pegboard_visual.outcomes import SPLITS
 
     counts, name = outcome.counts(), f"Confusion_Matrix_{SPLITS[split]}"
@@ -63,13 +56,13 @@ def matrix_shown(
     accuracy = "no samples" if share is None else f"top-1 {100 * share:.2f} %, {counts.sum():,} samples"
     caption = f"{accuracy}, {when}" + (f"; {outcome.left_out:,} of no class left out" if outcome.left_out else "")
     data = confusion_data(counts, names, SPLITS[split])
-    return name, draw_confusion(counts, names, name, caption), caption, data
+    return Drawn(name, draw_confusion(counts, names, name, caption), caption, data, confusion_csv(counts, names))
 
 
 def pairs_shown(
     outcome: "Outcome", names: list[str], split: str, samples: Any, most: int, when: str, examples: int = 6
-) -> tuple[str, "NDArray[np.uint8]", str, dict[str, Any]] | None:
-    """The same of the pairs confused most, with those examples of each that the model was surest of; None without any.
+) -> Drawn | None:
+    """The pairs confused most, with those examples of each that the model was surest of; None without any.
 
     Args:
         samples: ``[i]`` gives (tensor (C, H, W), target).
@@ -98,4 +91,4 @@ def pairs_shown(
     name = f"Confused_Pairs_{SPLITS[split]}"
     caption = f"the pairs confused most, and the examples that the model was surest of, {when}"
     values = {"kind": "confused_pairs", "split": SPLITS[split], "classes": names, "pairs": data}
-    return name, draw_grid(name, strips, examples), caption, values
+    return Drawn(name, draw_grid(name, strips, examples), caption, values)

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pegboard import Config, ConfigError, PegboardError, Pictures
 from pegboard.cli import opened
 from pegboard.cli.common import add_overrides
 from pegboard.config import check
 from pegboard.pictures import file_name
+from pegboard_visual.drawn import Drawn
 
 if TYPE_CHECKING:
     from pegboard import Hook, Runner
@@ -48,24 +46,29 @@ class Evaluated(NamedTuple):
 
         return Samples(self.dataset)
 
-    def keep(
-        self, name: str, picture: NDArray[np.uint8], caption: str, data: Mapping[str, Any], out: str | None
-    ) -> Path:
-        """Write a picture and, beside it, its numbers as JSON: among the run's figures, or to the folder ``out``.
-
-        Returns:
-            the PNG.
-        """
+    def keep(self, drawn: Drawn, out: str | None) -> None:
+        """Write a picture, its numbers as JSON and its table: among the run's figures, or to ``out``; say where."""
         if out is None and self.folder is not None:
-            pictures = Pictures(self.folder / "figures")
-            return pictures.add(name, picture, caption, epoch=self.epoch, iteration=self.iteration, data=data).path
+            pictures, when = Pictures(self.folder / "figures"), {"epoch": self.epoch, "iteration": self.iteration}
+            path = pictures.add(drawn.name, drawn.picture, drawn.caption, data=drawn.data, **when).path
+        else:
+            path = self._keep_apart(drawn, Path(out or "figures"))
+        drawn.put_table(path)
+        print(f"{path}, and {'.csv and ' if drawn.table else ''}.json beside it")
+
+    def _keep_apart(self, drawn: Drawn, folder: Path) -> Path:
         from pegboard_visual.draw import save
 
-        path = Path(out or "figures") / f"{file_name(name)}.png"
-        save(picture, path)
-        record = {"name": name, "caption": caption, "epoch": self.epoch, "iteration": self.iteration, "data": data}
-        path.with_suffix(".json").write_text(json.dumps(record), encoding="utf-8")
+        path = folder / f"{file_name(drawn.name)}.png"
+        save(drawn.picture, path)
+        what = {"name": drawn.name, "caption": drawn.caption, "epoch": self.epoch, "iteration": self.iteration}
+        path.with_suffix(".json").write_text(json.dumps({**what, "data": drawn.data}), encoding="utf-8")
         return path
+
+    @property
+    def when(self) -> str:
+        """The moment of the checkpoint, for captions."""
+        return f"epoch {self.epoch}, iteration {self.iteration}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +103,8 @@ def evaluate(arguments: argparse.Namespace, watching: "Hook") -> Evaluated:
         raise PegboardError(f"the run has no {split!r} data; try --split {' or '.join(there)}")
     if split == "train":
         _show_all(config)
+    if config.values.get("test") is None:  # the check of an evaluation asks for it, whatever is evaluated
+        config.values["test"] = config.values[split]
     problems = check(config, "test")
     if problems:
         raise ConfigError(problems)

@@ -12,7 +12,7 @@ from pegboard import PegboardError
 from pegboard_visual.lettering import DPI, families, rendered
 
 INK, GREY, RED = "#222222", "#666666", "#c62c3c"
-WIDE, HIGH, LINE, HEAD = 1.45, 1.3, 0.19, 0.36  # inches: a cell, its image, a line of text, a row's heading
+WIDE, HIGH, LINE, HEAD = 1.6, 1.35, 0.18, 0.36  # inches: a cell, its image, a line of text, a row's heading
 
 Picture = NDArray[np.uint8]
 
@@ -64,9 +64,7 @@ def draw_grid(title: str, strips: Sequence[Strip], columns: int) -> Picture:
             for number, (text, colour) in enumerate(cell.lines):
                 down = above - HIGH - LINE * number - 0.03
                 where = (left + (WIDE - 0.1) / 2) / width
-                figure.text(
-                    where, down / height, text, ha="center", va="top", fontsize=8.5, **style | {"color": colour}
-                )
+                figure.text(where, down / height, text, ha="center", va="top", fontsize=8, **style | {"color": colour})
         top -= HEAD + row_height * count
     return rendered(figure)
 

@@ -3,7 +3,7 @@
 Dimension letters: B samples of a batch, N samples of the pass, K classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -124,11 +124,3 @@ def class_names(run: "Runner", count: int) -> list[str]:
     """A name for each class: the data's, and the number where it has none."""
     known = [str(name) for name in run.builder.known.get("classes") or ()]
     return [*known[:count], *map(str, range(len(known), count))]
-
-
-def named(samples: Sequence[int], dataset: Any) -> list[str]:
-    """Each sample by its file, or by its number where the dataset names no files."""
-    from pegboard.runner.predictions import paths_of
-
-    paths = paths_of(dataset)
-    return [str(sample) if paths is None else str(paths[sample]) for sample in samples]

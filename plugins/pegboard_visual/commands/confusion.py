@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the figures of each class, and write both pictures, the table and the numbers."""
     from pegboard_visual.confusion_hook import matrix_shown, pairs_shown
-    from pegboard_visual.confusion_matrix import class_figures, confusion_csv, top1
+    from pegboard_visual.confusion_matrix import class_figures, top1
     from pegboard_visual.evaluated import evaluate
     from pegboard_visual.outcome_hooks import Watching
     from pegboard_visual.outcomes import class_names
@@ -34,8 +34,6 @@ def run(arguments: argparse.Namespace) -> int:
     outcome = watching.seen.read()
     names = class_names(found.run, outcome.classes)
     counts = outcome.counts()
-    when = f"epoch {found.epoch}, iteration {found.iteration}"
-
     rows = [
         [row.name, str(row.count), str(row.correct), share(row.recall), share(row.precision), share(row.f1)]
         for row in class_figures(counts, names)
@@ -44,13 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"top-1 {share(top1(counts))}: {int(counts.trace()):,} of {int(counts.sum()):,} samples")
     if outcome.left_out:
         print(f"{outcome.left_out:,} samples left out, whose target is none of the {outcome.classes} classes")
-    name, picture, caption, data = matrix_shown(outcome, names, found.split, when)
-    path = found.keep(name, picture, caption, data, arguments.out)
-    path.with_suffix(".csv").write_text(confusion_csv(counts, names), encoding="utf-8")
-    print(f"{path}, and .csv and .json beside it")
-    samples = found.samples
-    if arguments.pairs and (shown := pairs_shown(outcome, names, found.split, samples, arguments.pairs, when)):
-        print(found.keep(*shown, arguments.out))
+    found.keep(matrix_shown(outcome, names, found.split, found.when), arguments.out)
+    if arguments.pairs:
+        pairs = pairs_shown(outcome, names, found.split, found.samples, arguments.pairs, found.when)
+        if pairs is not None:
+            found.keep(pairs, arguments.out)
     return 0
 
 

@@ -334,7 +334,7 @@ def test_without_out_the_run_gets_the_pictures(trained: Path, capsys: pytest.Cap
         (["RUN", "--pairs", "21"], "--pairs must be from 0 to 20, got 21"),
         (["RUN", "--checkpoint", "bets"], "there is no"),
         (["RUN", "--out", "FILE"], "is a file; expected a folder"),
-        (["RUN", "--split", "test", "--cfg-options", "test=None"], "no 'test' data; try --split train or val"),
+        (["RUN", "--split", "test", "--cfg-options", "test=None"], "has no 'test' data; try --split train or val"),
     ],
 )
 def test_mistakes_at_the_command_line_are_said(

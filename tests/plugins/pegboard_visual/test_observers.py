@@ -41,6 +41,7 @@ OBSERVERS: dict[str, tuple[dict[str, Any], set[str]]] = {
         for method, title in METHODS.items()
         if method != "gradcam"
     },
+    "Mistakes": ({"type": "Mistakes", "images": 2, "every": "1 epoch"}, {"Mistakes_valid"}),
     "TensorBoard": ({"type": "TensorBoard"}, set()),
 }
 EACH = [pytest.param(part, pictures, id=name) for name, (part, pictures) in OBSERVERS.items()]
