@@ -65,7 +65,7 @@ class Outcomes:
         Raises:
             PegboardError: they are no outputs of a classifier, or no classes.
         """
-        self.classes = _classes(outputs, targets)
+        self.classes = class_count(outputs, targets)
         scores = outputs.detach().float()
         truth = targets.argmax(1) if targets.ndim == 2 else targets
         sums = scores.sum(1)
@@ -108,7 +108,12 @@ class Outcomes:
         self._waiting = [tuple(part.to(device) for part in state["waiting"])] if state["waiting"] else []
 
 
-def _classes(outputs: Any, targets: Any) -> int:
+def class_count(outputs: Any, targets: Any) -> int:
+    """Number of classes, K.
+
+    Raises:
+        PegboardError: these are no outputs (B, K) of a classifier, or no targets of one.
+    """
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or outputs.shape[1] < 2:
         found = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
         raise PegboardError(f"the model gives {found}; expected one number for each of at least two classes, (B, K)")

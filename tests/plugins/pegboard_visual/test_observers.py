@@ -35,6 +35,11 @@ OBSERVERS: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"type": "ConfusionMatrix", "every": "2 epochs", "split": "train", "pairs": 0},
         {"Confusion_Matrix_train"},
     ),
+    "Embedding": ({"type": "Embedding", "samples": 8, "every": "1 epoch"}, {"Embedding_valid"}),
+    "Embedding by t-SNE": (
+        {"type": "Embedding", "every": "2 epochs", "method": "tsne", "layer": "relu2"},
+        {"Embedding_valid"},
+    ),
     "GradCAM": ({"type": "GradCAM", "images": 2, "every": "1 epoch"}, {"Grad-CAM"}),
     **{
         title: ({"type": "GradCAM", "images": 1, "every": "2 epochs", "method": method}, {title})
