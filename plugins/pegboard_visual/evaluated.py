@@ -72,8 +72,11 @@ class Evaluated(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN_OR_CHECKPOINT, --split, --out, --checkpoint, --device, --plugins and --cfg-options."""
-    opened.add_arguments(parser)
+    """RUN_OR_CHECKPOINT, --config, --split, --out, --checkpoint, --device, --plugins and --cfg-options."""
+    opened.add_arguments(parser, ", a checkpoint, or (with --config) a state dict")
+    parser.add_argument(
+        "--config", metavar="CONFIG", help="for a bare weights file: the config that says what it is; it is run"
+    )
     parser.add_argument(
         "--split",
         default="val",
@@ -85,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def evaluate(arguments: argparse.Namespace, watching: "Hook") -> Evaluated:
-    """Evaluate the split that the arguments name, once, with a hook that watches; no config file is run.
+    """Evaluate the split that the arguments name, once, with a hook that watches; only ``--config`` runs a file.
 
     Raises:
         PegboardError: something is missing, or does not fit.
@@ -95,8 +98,11 @@ def evaluate(arguments: argparse.Namespace, watching: "Hook") -> Evaluated:
         raise PegboardError(f"--out {out} is a file; expected a folder, which need not exist")
     path = opened.named(Path(arguments.path), arguments.checkpoint)
     options = arguments.cfg_options + ([f"device={arguments.device!r}"] if arguments.device else [])
-    config, state, beside = opened.of_run(path, options)
-    config.values["plugins"] = list(arguments.plugins or ())  # a checkpoint runs nobody's code by itself
+    if arguments.config:
+        config, state, beside = opened.with_config(path, arguments.config, options)
+    else:
+        config, state, beside = opened.of_run(path, options)
+        config.values["plugins"] = list(arguments.plugins or ())  # a checkpoint runs nobody's code by itself
     split = arguments.split
     if config.values.get(split) is None:
         there = [name for name in ("train", "val", "test") if config.values.get(name)]
@@ -114,7 +120,7 @@ def evaluate(arguments: argparse.Namespace, watching: "Hook") -> Evaluated:
     run.use_hooks({"watching": watching})
     metrics = run.test(split, state)
     position, epoch = state.get("position", 0), state.get("epoch", 0)
-    folder = beside if (beside / "checkpoints").is_dir() else None
+    folder = beside if not arguments.config and (beside / "checkpoints").is_dir() else None
     return Evaluated(run, split, metrics, folder, epoch + bool(position), state.get("iteration", 0))
 
 

@@ -52,7 +52,7 @@ class Outcomes:
 
     def __init__(self) -> None:
         self.classes = 0
-        self._waiting: list[tuple[Tensor, ...]] = []  # the fields of Outcome from ``sample`` on, on the device
+        self._waiting: list[tuple[Tensor, ...]] = []  # what ``add`` keeps of each batch, on the device
 
     def add(self, outputs: Any, targets: Any, index: Tensor) -> None:
         """One batch.
@@ -68,14 +68,12 @@ class Outcomes:
         self.classes = class_count(outputs, targets)
         scores = outputs.detach().float()
         truth = targets.argmax(1) if targets.ndim == 2 else targets
-        sums = scores.sum(1)
-        already = ((scores >= 0).all() & ((sums - 1).abs() < 1e-4).all()).expand(len(scores), 1)
-        chances = torch.where(already, scores, scores.softmax(1))  # decided on the device
-        predicted = scores.argmax(1)
-        kept = truth.clamp(0, self.classes - 1)  # one outside is left out when this is read
-        of_truth = chances.gather(1, kept[:, None])[:, 0]
-        of_predicted = chances.gather(1, predicted[:, None])[:, 0]
-        self._waiting.append((index.to(scores.device), truth.detach().clone(), predicted, of_predicted, of_truth))
+        predicted = outputs.argmax(1)  # as top-1 accuracy breaks ties
+        inside = truth.clamp(0, self.classes - 1)  # one that is outside is left out when this is read
+        of_truth = scores.gather(1, inside[:, None])[:, 0]
+        # Whether these are probabilities already is decided when they are read: it takes waiting for the device.
+        facts = scores.amax(1), of_truth, scores.logsumexp(1), scores.amin(1), scores.sum(1)
+        self._waiting.append((index.to(scores.device), truth.detach().clone(), predicted, *facts))
 
     def read(self) -> Outcome:
         """Everything so far; waits for the device.
@@ -86,7 +84,16 @@ class Outcomes:
         if not self._waiting:
             raise PegboardError("no sample has passed")
         self._waiting = [self._together()]
-        sample, truth, predicted, probability, of_truth = (part.cpu().numpy() for part in self._waiting[0])
+        whole = [part.cpu() for part in self._waiting[0]]
+        sample, truth, predicted = (part.numpy() for part in whole[:3])
+        top, score_of_truth, normaliser, least, total = whole[3:]
+        if bool((least >= 0).all()) and bool(((total - 1).abs() < 1e-4).all()):  # probabilities already
+            probability, of_truth = top.numpy(), score_of_truth.numpy()
+        else:
+            probability, of_truth = (
+                (top - normaliser).exp().clamp(max=1).numpy(),
+                (score_of_truth - normaliser).exp().numpy(),
+            )
         if bad := int(np.isnan(probability).sum()):
             raise PegboardError(f"the model gives nan for {bad} of {len(sample)} samples")
         inside = (truth >= 0) & (truth < self.classes)
