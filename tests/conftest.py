@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes: each keeps to a core of its own
@@ -66,14 +67,23 @@ def pegboard_cli(python: Command) -> Command:
     return run
 
 
-@pytest.fixture
-def boards() -> Iterator[None]:
-    """What a test hangs on the boards is taken off again."""
+@contextmanager
+def restored_boards() -> Iterator[None]:
+    """What hangs on the boards inside is taken off again."""
     plugins.installed_plugins()
     before = {
         name: ({part: list(entries) for part, entries in board.entries.items()}, list(board.bridges))
         for name, board in BOARDS.items()
     }
-    yield
-    for name, (entries, bridges) in before.items():
-        BOARDS[name].entries, BOARDS[name].bridges = entries, bridges
+    try:
+        yield
+    finally:
+        for name, (entries, bridges) in before.items():
+            BOARDS[name].entries, BOARDS[name].bridges = entries, bridges
+
+
+@pytest.fixture
+def boards() -> Iterator[None]:
+    """What a test hangs on the boards is taken off again."""
+    with restored_boards():
+        yield

@@ -51,7 +51,8 @@ class Shown:
 class Pictures:
     """A folder of pictures, ``iteration_<number>/<name>.png``, each with a JSON file that says what it is.
 
-    A picture counts once its JSON file is there, which is written last, and in one step.
+    A picture counts once its JSON file is there, which is written last, and in one step. A table may lie beside it,
+    ``<name>.csv``, which goes with it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -101,7 +102,8 @@ class Pictures:
         for shown in self.all():
             if shown.iteration > iteration:
                 shown.path.with_suffix(".json").unlink()
-                shown.path.unlink(missing_ok=True)
+                for beside in (shown.path, shown.path.with_suffix(".csv")):
+                    beside.unlink(missing_ok=True)
 
 
 def file_name(name: str) -> str:

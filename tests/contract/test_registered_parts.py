@@ -40,7 +40,10 @@ LEAST: dict[tuple[str, str], dict[str, Any]] = {
     ("transforms", "RandomCrop"): {"size": 4},
     ("models", "Sequential"): {"layers": [{"type": "Flatten"}]},
     ("models", "Repeat"): {"block": {"type": "ReLU"}, "times": 2},
-    ("hooks", "GradCAM"): {"images": 2},  # to be quick; it needs none
+    ("hooks", "ConfusionMatrix"): {"pairs": 1},  # these four to be quick; they need none
+    ("hooks", "Embedding"): {"samples": 8},
+    ("hooks", "GradCAM"): {"images": 2},
+    ("hooks", "Mistakes"): {"images": 2},
     ("hooks", "EarlyStop"): {"metric": "val/loss", "better": "lower"},
     ("hooks", "BestCheckpoint"): {"metric": "val/loss", "better": "lower"},
     ("transforms", "RandomResizedCrop"): {"size": 4},

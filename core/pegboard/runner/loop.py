@@ -15,7 +15,7 @@ from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
 from pegboard.errors import ConfigError, DataError, PegboardError
 from pegboard.hooks.hook import POINTS, Hook
-from pegboard.pictures import Pictures
+from pegboard.pictures import Pictures, Shown
 from pegboard.randomness import hashed
 from pegboard.runner import prepare, record
 from pegboard.runner.build import Builder, Split
@@ -328,7 +328,7 @@ class Runner:
         caption: str = "",
         data: Mapping[str, Any] | None = None,
         frames: Sequence[Any] = (),
-    ) -> None:
+    ) -> Shown:
         """Keep a picture, so that ``figures/``, TensorBoard and the report get it.
 
         Args:
@@ -338,6 +338,9 @@ class Runner:
             data: the numbers behind it, as JSON has them, for those who read rather than look.
             frames: its parts one by one, pictures too: TensorBoard shows these instead, their number as the step.
 
+        Returns:
+            what was written; ``path`` says where, for those who put a table beside it.
+
         Raises:
             PegboardError: it is no picture.
         """
@@ -345,6 +348,7 @@ class Runner:
             name, picture, caption, epoch=self.epoch_in_progress, iteration=self.iteration, data=data, frames=frames
         )
         self.call("on_show", shown=shown)
+        return shown
 
     def stop(self, reason: str) -> None:
         """End the run after this iteration; the state is saved."""
