@@ -58,6 +58,8 @@ def _lbfgs(config: Config, optimizer: Part, path: str) -> Iterator[Problem]:
         )
     if optimizer.get("groups"):
         yield config.problem(f"{path}.groups", "LBFGS treats all parameters alike; leave groups out")
+    if optimizer.get("layer_decay") is not None:
+        yield config.problem(f"{path}.layer_decay", "LBFGS treats all parameters alike; leave layer_decay out")
     if len(values.get("phases") or ()) > 1:
         yield config.problem(
             "phases", "LBFGS keeps a history over all parameters, which no second phase can change; use one phase"

@@ -15,6 +15,7 @@ from pegboard.config.duration import Duration
 from pegboard.config.keys import (
     DEFAULT_HOOKS,
     GROUP_KEYS,
+    GROUPING_KEYS,
     LOADER_KEYS,
     LOSS_KEYS,
     NEEDED_TO_TRAIN,
@@ -273,6 +274,9 @@ class _Checker:
             arguments = self.scheduler_keys(entry, arguments, path)
         if board.name == "optimizers":
             self.groups(entry, arguments.pop("groups", None), f"{path}.groups")
+            if (decay := arguments.pop("layer_decay", None)) is not None:
+                self.value(GROUPING_KEYS["layer_decay"], decay, f"{path}.layer_decay")
+            also = {**also, **GROUPING_KEYS}
         self.arguments(board, entry, arguments, path, also=also)
 
     def groups(self, entry: Entry, value: Any, path: str) -> None:

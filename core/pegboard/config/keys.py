@@ -133,6 +133,16 @@ OPTIMIZER_KEYS: Mapping[str, Key] = {
     "kind": Key("Literal['norm']", "the parameters of normalisation layers"),
 }
 
+# Keys of any optimizer that say how its parameters are grouped.
+GROUPING_KEYS: Mapping[str, Key] = {
+    "groups": Key(
+        "list of options", "rules like dict(match='fc3.*', lr_mult=10): the first that fits a parameter takes it"
+    ),
+    "layer_decay": Key(
+        "float", "factor on the learning rate from each layer to the one before it, e.g. 0.75", at_least=0
+    ),
+}
+
 # Keys of a rule of optimizer.groups; it also takes the optimizer's own options.
 GROUP_KEYS: Mapping[str, Key] = {
     "match": Key("str", "a pattern over parameter names, e.g. 'fc3.*'"),

@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 
 from pegboard import address
 from pegboard.config.duration import Duration
-from pegboard.config.keys import DEFAULT_HOOKS, LOADER_KEYS, OPTIMIZER_KEYS, RUN_KEYS, optimizer_parts
+from pegboard.config.keys import DEFAULT_HOOKS, GROUPING_KEYS, LOADER_KEYS, OPTIMIZER_KEYS, RUN_KEYS, optimizer_parts
 from pegboard.config.load import Config
 from pegboard.console import quiet
 from pegboard.data.batch import Batch
@@ -24,6 +24,7 @@ from pegboard.hooks.hook import Hook
 from pegboard.registry import DATASETS, HOOKS, LOSSES, METRICS, MODELS, OPTIMIZERS, SAMPLERS, SCHEDULERS, TRANSFORMS
 from pegboard.runner import horizon
 from pegboard.runner.groups import groups_of_each, parameter_groups
+from pegboard.runner.layer_decay import decayed
 from pegboard.runner.optimizers import Optimizers
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.step import Step, WeightedLosses
@@ -210,7 +211,9 @@ class Builder:
         supply = {"model": model, "precision": self.values["precision"]}
         built: dict[str, torch.optim.Optimizer] = {}
         for (path, part), own in zip(parts.items(), groups, strict=True):
-            cfg = {key: value for key, value in part.items() if key not in (*OPTIMIZER_KEYS, "groups")}
+            cfg = {key: value for key, value in part.items() if key not in (*OPTIMIZER_KEYS, *GROUPING_KEYS)}
+            if part.get("layer_decay") is not None:
+                own = decayed(own, model, part["layer_decay"])
             with refusals(cfg, path, model):
                 built[path.rpartition(".")[2]] = OPTIMIZERS.build(cfg, path, supply, params=own)
         optimizer = next(iter(built.values())) if "optimizer" in parts else Optimizers(built)
