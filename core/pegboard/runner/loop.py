@@ -12,13 +12,14 @@ from pegboard.checkpoint import Checkpoints
 from pegboard.config import Config, Duration, check
 from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
-from pegboard.errors import ConfigError, DataError, PegboardError
+from pegboard.errors import CheckpointError, ConfigError, DataError, PegboardError
 from pegboard.hooks.hook import POINTS, Hook
 from pegboard.randomness import hashed
 from pegboard.runner import prepare, record
 from pegboard.runner.build import Builder, Split
 from pegboard.runner.figures import Figures
 from pegboard.runner.groups import take_in
+from pegboard.runner.lock import FolderLock
 from pegboard.runner.phases import Phase
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.speed import Speed
@@ -103,6 +104,8 @@ class Runner:
         self.hooks: dict[str, Hook] = {}
         self._points: dict[str, list[tuple[str, Callable[..., None]]]] = {point: [] for point in POINTS}
         self._save_asked = False
+        self.save_failure = ""  # why the last save failed
+        self.lock = FolderLock()
 
     # -- what a user calls ---------------------------------------------------------------------------------------
 
@@ -133,6 +136,8 @@ class Runner:
             self.call("after_train")
             self.save_if_asked()
             self.call("after_run")
+            if self.save_failure:
+                raise CheckpointError(self.save_failure)
         return self.summary
 
     def test(self, split: Split = "test", state: Mapping[str, Any] | None = None) -> dict[str, float]:
@@ -379,7 +384,13 @@ class Runner:
         state = gather(self)
         self.call("before_checkpoint", state=state)
         state["hooks"] = gather_hooks(self)  # after the call: a hook may bring its own state up to date there
-        path = self.checkpoints.save(state, self.keep_checkpoints)
+        try:
+            path = self.checkpoints.save(state, self.keep_checkpoints)
+        except OSError as error:  # a full disk may be freed; the older checkpoints stay
+            self.save_failure = f"the state at iteration {self.iteration} could not be saved: {error}"
+            logger.error("%s; training goes on, and the next checkpoint tries again", self.save_failure)
+            return
+        self.save_failure = ""
         self.call("after_checkpoint", path=path)
 
     def refuse_non_finite(self, loss: float) -> None:

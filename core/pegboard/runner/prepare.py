@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from pegboard.config.duration import Duration
 from pegboard.data.loader import Loader
-from pegboard.errors import ConfigError, PegboardError, Problem
+from pegboard.errors import ConfigError, Problem
 from pegboard.runner import record
 from pegboard.runner.build import Builder, Split, placed
 from pegboard.runner.dry_run import dry_run, same_randomness
@@ -32,9 +32,15 @@ NEVER = 2**62  # a period that no iteration reaches
 
 def training(run: "Runner") -> None:
     """Build every part of a training run, and make its folder last, when nothing can go wrong any more."""
-    folder = run.chosen_folder
-    if run.resume is None and folder and (folder / "checkpoints").exists():
-        raise PegboardError(f"{folder} holds a run already; --resume goes on with it, another --work-dir starts anew")
+    record.claim(run)
+    try:
+        _build_all(run)
+    except BaseException:
+        run.lock.release()
+        raise
+
+
+def _build_all(run: "Runner") -> None:
     if run.resume is not None:
         refuse_other_layout(run.resume)
     rehearsal(run, fresh=run.resume is None)
