@@ -1,7 +1,7 @@
 """The run itself, to be read from top to bottom: hook points stand where they fire."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,7 +96,7 @@ class Runner:
         self.epoch = self.position = self.iteration = 0
         self.validation_due = False
         self.stop_reason = ""
-        self.interrupted = False
+        self.interrupted = self.workers_gone = False
         self.keep_checkpoints = 1
         self.pending: dict[str, float | Tensor] = {}
         self.final: dict[str, float] = {}
@@ -196,7 +196,7 @@ class Runner:
             self.figures.reset()
             self.call("before_train_epoch")
         self.speed.start(self.iteration, self.figures.total)
-        for batch in self.speed.waiting(self.train_loader.batches(self.epoch, start=self.position)):
+        for batch in self.speed.waiting(self.batches()):
             self.call("before_train_iter", batch=batch)
             computed = self.train_step(batch)  # stays on the device: no synchronisation here
             self.figures.add(computed, batch)
@@ -215,7 +215,22 @@ class Runner:
             self.save_if_asked()
             if self.stop_reason:
                 return
-        self.end_epoch()
+        if not self.workers_gone:
+            self.end_epoch()
+
+    def batches(self) -> Iterator[Batch]:
+        """What is left of the epoch; data that fails does so between two iterations, and the state is saved first."""
+        try:
+            yield from self.train_loader.batches(self.epoch, start=self.position)
+        except Exception as error:
+            if self.interrupted:  # the signal has ended the workers too
+                self.workers_gone = True
+                return
+            if self.iteration:
+                self.save()
+                self.save_if_asked()
+                error.add_note(f"the state after iteration {self.iteration} is saved; --resume goes on from there")
+            raise
 
     def train_step(self, batch: Batch) -> Computed:
         """One optimizer step: the loss and the outputs before it, detached."""
@@ -381,10 +396,10 @@ class Runner:
         if not self._save_asked:
             return
         self._save_asked = False
-        state = gather(self)
-        self.call("before_checkpoint", state=state)
-        state["hooks"] = gather_hooks(self)  # after the call: a hook may bring its own state up to date there
         try:
+            state = gather(self)
+            self.call("before_checkpoint", state=state)
+            state["hooks"] = gather_hooks(self)  # after the call: a hook may bring its own state up to date there
             path = self.checkpoints.save(state, self.keep_checkpoints)
         except OSError as error:  # a full disk may be freed; the older checkpoints stay
             self.save_failure = f"the state at iteration {self.iteration} could not be saved: {error}"
