@@ -46,7 +46,7 @@ def _call(function: Callable[..., Any], arguments: tuple[Any, ...], log: Path | 
         status = function(*arguments)
     except SystemExit:
         raise
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # shown, and the status says so
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)

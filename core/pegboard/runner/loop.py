@@ -12,10 +12,10 @@ from pegboard.checkpoint import Checkpoints
 from pegboard.config import Config, Duration, check
 from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
-from pegboard.errors import CheckpointError, ConfigError, DataError, PegboardError
+from pegboard.errors import CheckpointError, ConfigError, DataError
 from pegboard.hooks.hook import POINTS, Hook
 from pegboard.randomness import hashed
-from pegboard.runner import prepare, record
+from pegboard.runner import non_finite, prepare, record
 from pegboard.runner.build import Builder, Split
 from pegboard.runner.figures import Figures
 from pegboard.runner.groups import take_in
@@ -74,6 +74,7 @@ class Runner:
     scaler: torch.amp.GradScaler | None
     accumulate: int
     clip: Mapping[str, float]
+    skip: non_finite.Skip | None
     figures: Figures
     speed: Speed
     folder: Path
@@ -98,6 +99,8 @@ class Runner:
         self.stop_reason = ""
         self.interrupted = self.workers_gone = False
         self.keep_checkpoints = 1
+        self.skipped = 0  # steps left out because they were not finite
+        self.step_skipped = False  # the one at hand is
         self.pending: dict[str, float | Tensor] = {}
         self.final: dict[str, float] = {}
         self.best: dict[str, tuple[float, int]] = {}
@@ -199,9 +202,10 @@ class Runner:
         for batch in self.speed.waiting(self.batches()):
             self.call("before_train_iter", batch=batch)
             computed = self.train_step(batch)  # stays on the device: no synchronisation here
-            self.figures.add(computed, batch)
-            for name, value in computed.logged.items():
-                self.log(name, value)
+            if not self.step_skipped:
+                self.figures.add(computed, batch)
+                for name, value in computed.logged.items():
+                    self.log(name, value)
             self.iteration, self.position = self.iteration + 1, self.position + 1
             for schedule in self.schedules:
                 schedule.after("iter")
@@ -238,8 +242,14 @@ class Runner:
         if self.needs_closure:
             return self.closure_step(batch)
         self.optimizer.zero_grad()
+        if self.skip is not None:
+            self.skip.before_forward()
         computed = gradients(self.step, batch, self.accumulate, self.scaler)
         self.clip_gradients()
+        if self.skip is not None and computed.loss is not None:
+            self.step_skipped = self.skip.refuses(self, batch, computed.loss)
+            if self.step_skipped:
+                return computed
         self.call("before_optimizer_step")
         if self.scaler is None:
             self.optimizer.step()
@@ -270,7 +280,7 @@ class Runner:
         """The data of an epoch, or the run, is at its end."""
         self.speed.read(self.iteration, self.figures.total)
         values = {f"train/{name}": value for name, value in self.figures.compute().items()}
-        self.refuse_non_finite(values["train/loss"])
+        non_finite.stop(self)
         self.epoch, self.position = self.epoch + 1, 0
         self.pending |= values
         for schedule in self.schedules:
@@ -365,7 +375,7 @@ class Runner:
         """Put the training loss since the last time, and the learning rate, into a record of its own."""
         self.speed.read(self.iteration, self.figures.total)
         loss = self.figures.recent_loss()
-        self.refuse_non_finite(loss)
+        non_finite.stop(self)
         self.pending |= {"loss": loss, "lr": self.optimizer.param_groups[0]["lr"]}
         self.write_record()
 
@@ -398,6 +408,8 @@ class Runner:
         self._save_asked = False
         try:
             state = gather(self)
+            non_finite.stop(self)
+            non_finite.refuse_weights(self)
             self.call("before_checkpoint", state=state)
             state["hooks"] = gather_hooks(self)  # after the call: a hook may bring its own state up to date there
             path = self.checkpoints.save(state, self.keep_checkpoints)
@@ -407,13 +419,6 @@ class Runner:
             return
         self.save_failure = ""
         self.call("after_checkpoint", path=path)
-
-    def refuse_non_finite(self, loss: float) -> None:
-        """End the run if the loss is nan or infinite: nothing good follows."""
-        if loss != loss or abs(loss) == float("inf"):
-            raise PegboardError(
-                f"the training loss is {loss} at iteration {self.iteration}; lower the learning rate or clip_grad"
-            )
 
     # -- the inside of a step ------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from pegboard.config.duration import Duration
+from pegboard.config.keys import NON_FINITE_KEYS
 from pegboard.data.loader import Loader
 from pegboard.errors import ConfigError, Problem
 from pegboard.runner import record
@@ -17,6 +18,7 @@ from pegboard.runner.build import Builder, Split, placed
 from pegboard.runner.dry_run import dry_run, same_randomness
 from pegboard.runner.figures import Figures
 from pegboard.runner.groups import add_again
+from pegboard.runner.non_finite import Skip
 from pegboard.runner.phases import plan
 from pegboard.runner.speed import Speed
 from pegboard.runner.state import load_weights, refuse_other_layout, restore
@@ -147,6 +149,8 @@ def _parts(run: "Runner", fresh: bool) -> None:
     run.scaler = torch.amp.GradScaler(run.device.type) if builder.values["precision"] == "fp16" else None
     run.accumulate = builder.values["accumulate"]
     run.clip = builder.values["clip_grad"] or {}
+    policy = {name: key.default for name, key in NON_FINITE_KEYS.items()} | (builder.values["non_finite"] or {})
+    run.skip = Skip(run, policy["limit"]) if policy["policy"] == "skip" else None
     run.figures = Figures(builder.metrics())
     run.use_hooks(builder.hooks())
 

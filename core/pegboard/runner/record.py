@@ -134,6 +134,8 @@ def _summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
         "versions": versions(),
         "exit": outcome,
     }
+    if run.skipped:
+        summary["skipped_steps"] = run.skipped
     loaders = {"train": run.train_loader, "val": run.val_loader}
     if bad := {split: len(loader.bad.found) for split, loader in loaders.items() if loader and loader.bad.found}:
         summary["bad_samples"] = bad

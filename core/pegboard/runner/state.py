@@ -13,7 +13,7 @@ from pegboard.runner.groups import added
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
 
-VERSION = 2  # of the layout below
+VERSION = 3  # of the layout below
 
 
 def gather(run: "Runner") -> dict[str, Any]:
@@ -25,6 +25,7 @@ def gather(run: "Runner") -> dict[str, Any]:
         "phase": run.phase,
         "iteration": run.iteration,
         "validation_due": run.validation_due,
+        "skipped": run.skipped,
         "model": run.model.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "added_groups": added(run.model, run.optimizer, run.groups_built, run.rates),
@@ -75,6 +76,7 @@ def restore(run: "Runner", state: dict[str, Any]) -> None:
     """
     run.epoch, run.position, run.iteration = state["epoch"], state["position"], state["iteration"]
     run.validation_due = state["validation_due"]
+    run.skipped = state["skipped"]
     load_weights(run.model, state["model"])
     _recall_added(run, state.get("added_groups") or [])
     if len(state["schedules"]) != len(run.schedules):
