@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pegboard import Batch, Hook, Runner
+from pegboard import Batch, Hook, Runner, cli
 from pegboard.checkpoint import Checkpoints
 from pegboard.registry import BOARDS
 from tests import runs
@@ -95,8 +95,9 @@ class Watches(Hook):
         slow: seconds that each iteration takes longer, so that a kill finds it at work.
     """
 
-    def __init__(self, order: Path, iteration: int = 0, validation: int = 0, slow: float = 0.0) -> None:
-        self.order, self.iteration, self.validation, self.slow = order, iteration, validation, slow
+    def __init__(self, order: str | Path, iteration: int = 0, validation: int = 0, slow: float = 0.0) -> None:
+        self.order = Path(order)
+        self.iteration, self.validation, self.slow = iteration, validation, slow
         self.validations = 0
 
     def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
@@ -121,6 +122,7 @@ def config(name: str) -> dict[str, Any]:
 def hang_up() -> None:
     runs.hang_up()
     BOARDS["models"].register(Layers, supplied=("num_classes",))
+    BOARDS["hooks"].register(Watches)
 
 
 def train(folder: Path, name: str, stop: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
@@ -134,6 +136,12 @@ def train(folder: Path, name: str, stop: Mapping[str, Any], changes: Mapping[str
     values = {**config(name), **changes}
     hooks = {"progress": None, **values.pop("hooks", {}), "watches": watches}
     runs.runner(folder, state, **values, hooks=hooks).train()
+
+
+def command(*arguments: str) -> int:
+    """``pegboard ...`` with these parts; for a new process."""
+    hang_up()
+    return cli.main(arguments)
 
 
 def result(folder: Path) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def _call(function: Callable[..., Any], arguments: tuple[Any, ...], log: Path | 
     import torch
 
     torch.set_num_threads(1)
+    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)  # as a user's process has
     try:
         status = function(*arguments)
     except SystemExit:

@@ -106,7 +106,7 @@ def refuse_weights(run: "Runner") -> None:
         return
     bad = [name for name, size in zip(learned, sizes.tolist(), strict=True) if not math.isfinite(size)]
     norms = gradient_norms(run.model)
-    contents = {"iteration": run.iteration, "loss": None, "samples": [], "gradient_norms": norms}
+    contents: dict[str, Any] = {"iteration": run.iteration, "loss": None, "samples": [], "gradient_norms": norms}
     raise PegboardError(
         f"the weights are not finite after iteration {run.iteration}, though its loss was ({', '.join(bad[:5])}); "
         f"gradient norms: {_largest(norms)}. {_save(run, contents)}Lower the learning rate or set clip_grad; "
