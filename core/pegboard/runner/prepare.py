@@ -13,7 +13,7 @@ from pegboard.config.duration import Duration
 from pegboard.config.keys import NON_FINITE_KEYS
 from pegboard.data.loader import Loader
 from pegboard.errors import ConfigError, Problem
-from pegboard.runner import record
+from pegboard.runner import pinned, record
 from pegboard.runner.build import Builder, Split, placed
 from pegboard.runner.dry_run import dry_run, same_randomness
 from pegboard.runner.figures import Figures
@@ -91,6 +91,9 @@ def _surroundings(run: "Runner") -> None:
     run.seed = values["seed"]
     if values["threads"]:
         torch.set_num_threads(values["threads"])
+    if run.resume is not None and "surroundings" in run.resume:
+        pinned.pin(run, run.resume["surroundings"])
+        run.builder.engines = {split: pinned.engine(run, split) for split in ("train", "val")}
     torch.use_deterministic_algorithms(values["deterministic"])
     run.generators = [torch.default_generator]
     if run.device.type == "cuda":
@@ -110,7 +113,7 @@ def _share_threads(run: "Runner") -> None:
     """The worker processes and the step together take no more threads than there are cores, unless the config says."""
     workers = run.builder.values["train"].get("workers", 0) if run.train_loader.mode == "workers" else 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers and not run.builder.values["threads"]:
+    if workers and not run.builder.values["threads"] and run.resume is None:
         torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - workers)))
         logger.info(
             "%d worker processes and %d threads for the step, on %d cores", workers, torch.get_num_threads(), cores
