@@ -1,7 +1,10 @@
 """Configs whose resumed runs must equal the uninterrupted ones, and a run of one for a process of its own."""
 
 import json
+import os
 import random
+import resource
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +16,7 @@ from torch import Tensor, nn
 from pegboard import Batch, Hook, Runner, cli
 from pegboard.checkpoint import Checkpoints
 from pegboard.registry import BOARDS
-from tests import runs
+from tests import processes, runs
 
 SGD = {"type": "SGD", "lr": 0.2, "momentum": 0.9}
 ADAMW = {"type": "AdamW", "lr": 0.01}
@@ -115,6 +118,39 @@ class Watches(Hook):
             run.interrupt()
 
 
+class FillsDisk(Hook):
+    """From one iteration to another no file may become larger than so many bytes."""
+
+    def __init__(self, begin: int, end: int, limit: int) -> None:
+        self.begin, self.end, self.limit = begin, end, limit
+
+    def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
+        if run.iteration == self.begin:
+            processes.limit_file_size(self.limit)
+        if run.iteration == self.end:
+            processes.limit_file_size(resource.RLIM_INFINITY)
+
+
+class Breaks:
+    """The tiny dataset, whose sample 5 does something bad once a file is there."""
+
+    classes = runs.Dots.classes
+    mean, std = runs.Dots.mean, runs.Dots.std
+
+    def __init__(self, trigger: str, how: str) -> None:
+        self.dots, self.trigger, self.how = runs.Dots(), Path(trigger), how
+
+    def __len__(self) -> int:
+        return len(self.dots)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if index == 5 and self.trigger.exists():
+            if self.how == "dies":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise {"raises": ValueError, "no file": FileNotFoundError}[self.how]("it is broken")
+        return self.dots[index]
+
+
 def config(name: str) -> dict[str, Any]:
     return {"train_for": "4 epochs", **RUNS[name]}
 
@@ -123,6 +159,8 @@ def hang_up() -> None:
     runs.hang_up()
     BOARDS["models"].register(Layers, supplied=("num_classes",))
     BOARDS["hooks"].register(Watches)
+    BOARDS["hooks"].register(FillsDisk)
+    BOARDS["datasets"].register(Breaks)
 
 
 def train(folder: Path, name: str, stop: Mapping[str, Any], changes: Mapping[str, Any]) -> None:

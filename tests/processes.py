@@ -57,4 +57,4 @@ def _call(function: Callable[..., Any], arguments: tuple[Any, ...], log: Path | 
 
 def limit_file_size(limit: int) -> None:
     """No file may become larger: what a full disk does, without filling one."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))

@@ -44,6 +44,9 @@ class TensorBoard(Hook):
 
     def _write_record(self, run: "Runner", when: float, values: Mapping[str, Any]) -> None:
         writer = self._open(run)
+        for each in writer.all_writers.values():
+            if not each.event_writer._worker.is_alive():  # it waits for ever who hands the next event to it
+                raise OSError("the thread that writes the event files has ended; the disk may be full")
         grouped: dict[str, dict[str, float]] = {}
         for name, value in values.items():
             series, slash, figure = name.partition("/")

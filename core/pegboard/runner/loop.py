@@ -226,14 +226,14 @@ class Runner:
         """What is left of the epoch; data that fails does so between two iterations, and the state is saved first."""
         try:
             yield from self.train_loader.batches(self.epoch, start=self.position)
-        except Exception as error:
+        except Exception:
             if self.interrupted:  # the signal has ended the workers too
                 self.workers_gone = True
                 return
             if self.iteration:
                 self.save()
                 self.save_if_asked()
-                error.add_note(f"the state after iteration {self.iteration} is saved; --resume goes on from there")
+                logger.error("the data failed after iteration %d; --resume goes on from there", self.iteration)
             raise
 
     def train_step(self, batch: Batch) -> Computed:

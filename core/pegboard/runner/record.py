@@ -85,12 +85,25 @@ def kept(run: "Runner") -> Iterator[None]:
             else:
                 logger.debug("the run failed", exc_info=True)
             run.call("on_exception", error=error)
+            if _is_out_of_memory(error):
+                raise PegboardError(
+                    f"out of memory at iteration {run.iteration + 1} with batch_size={run.train_loader.batch_size}: "
+                    "accumulate=2 takes the batch in two pieces, with the same gradients; --resume goes on from the "
+                    f"last checkpoint ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+                ) from error
             raise
         finally:
             run.summary = _summary(run, outcome, time.perf_counter() - started)
             _write_summary(run)
             _warn_of_stand_in(run)
             logger.info("%s; everything is in %s", run.stop_reason or outcome, run.folder)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """On a GPU torch has a class for it; on the CPU only words."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _write_summary(run: "Runner") -> None:
