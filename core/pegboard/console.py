@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -58,6 +58,10 @@ class _File(logging.FileHandler):
         """A full disk takes no lines; standard error has them, and a traceback for each helps nobody."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):  # of lines that wait to be written; the file is closed all the same
+            super().close()
 
 
 class LogFile:
