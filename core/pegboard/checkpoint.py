@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import re
+import time
 import warnings
 import zipfile
 import zlib
@@ -30,7 +31,7 @@ class Checkpoints:
         self.folder = folder
 
     def index(self) -> list[dict[str, Any]]:
-        """``file``, ``iteration``, ``epoch`` and ``sha256`` of each, the one to go on from last.
+        """``file``, ``iteration``, ``epoch``, ``sha256`` and ``time`` of each, the one to go on from last.
 
         Raises:
             CheckpointError: the file that says so is damaged.
@@ -48,8 +49,10 @@ class Checkpoints:
     def save(self, state: dict[str, Any], keep: int) -> Path:
         """Write a checkpoint, then list it, then remove all but the newest ``keep``."""
         path = self.folder / f"iteration_{state['iteration']:08}.pt"
+        begun = time.time()
         sha256 = write(path, state)
         entry = {"file": path.name, "iteration": state["iteration"], "epoch": state["epoch"], "sha256": sha256}
+        entry["time"] = begun
         entries = [known for known in self._sound_index() if known["file"] != path.name] + [entry]
         old, kept = entries[:-keep], entries[-keep:]
         self._write_index(kept)
@@ -68,6 +71,13 @@ class Checkpoints:
         for path in self.folder.iterdir():
             if re.fullmatch(rf"({NAME}|\.{re.escape(INDEX)}|[\w-]+\.pt)-\d+", path.name):
                 path.unlink()
+
+    def saved_at(self, iteration: int) -> float | None:
+        """When the checkpoint of an iteration was saved, seconds since 1970; None where that is not known."""
+        times: list[float | None] = [
+            known.get("time") for known in self._sound_index() if known["iteration"] == iteration
+        ]
+        return times[-1] if times else None
 
     def _sound_index(self) -> list[dict[str, Any]]:
         """The index; a damaged one is set aside, so that a run can go on saving."""

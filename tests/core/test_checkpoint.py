@@ -52,7 +52,7 @@ def test_the_index_says_what_each_file_is(three: Checkpoints) -> None:
         content = (three.folder / entry["file"]).read_bytes()
         assert entry["sha256"] == hashlib.sha256(content).hexdigest()
         assert entry["epoch"] == entry["iteration"] // 3
-        assert set(entry) == {"file", "iteration", "epoch", "sha256"}
+        assert set(entry) == {"file", "iteration", "epoch", "sha256", "time"}
 
 
 def test_the_newest_comes_with_its_contents(three: Checkpoints) -> None:
