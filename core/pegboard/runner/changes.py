@@ -46,7 +46,9 @@ def tell(run: "Runner", state: Mapping[str, Any]) -> None:
     for path, before, now in differences(state["config"], to_data(run.config.values)):
         key = path.partition(".")[0]
         if key not in SILENT:
-            logger.warning("%s was %s, now %s: %s", path, _shown(before), _shown(now), MEANING.get(key, FROM_HERE))
+            level = logging.INFO if key == "hooks" else logging.WARNING  # one that watches comes and goes
+            what = (path, _shown(before), _shown(now), MEANING.get(key, FROM_HERE))
+            logger.log(level, "%s was %s, now %s: %s", *what)
 
 
 def refuse(run: "Runner", state: Mapping[str, Any]) -> None:
