@@ -34,9 +34,6 @@ class Interrupts:
     def _first(self, number: int, frame: FrameType | None) -> None:
         text, self.status = SIGNALS[signal.Signals(number).name]
         self.runner.interrupt(f"interrupted by {text}")
-        if hasattr(signal, "SIGCHLD"):
-            # Whoever ends a job may end its workers too: torch shall not raise an error about it amid a step.
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, self._second)
         _say(f"{text}: the state is saved after this iteration; Ctrl-C ends the run at once, without\n")
 

@@ -5,7 +5,9 @@ Both give the same images, because both draw each sample's parameters from (seed
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from textwrap import shorten
+from threading import current_thread, main_thread
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -104,7 +106,8 @@ class Workers:
         """Batches go to the processes in turn and come back in order."""
         begins = range(start * batch_size, len(order), batch_size)
         self.tasks.waiting = [_Task(epoch, begin, order[begin : begin + batch_size]) for begin in begins]
-        made = iter(self.loader)
+        with _deaths_told_in_their_turn():
+            made = iter(self.loader)
         while True:
             try:
                 (inputs, targets, index), bad = next(made)
@@ -125,6 +128,20 @@ def _leave_signals_to_the_run(worker: int) -> None:
     for name in ("SIGINT", "SIGUSR1"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+@contextmanager
+def _deaths_told_in_their_turn() -> Iterator[None]:
+    """That a worker died shall be raised where its batch is awaited, seconds later, and not amid an optimizer step.
+
+    The DataLoader looks for it there too; its signal handler, which it sets once, raises wherever the process is.
+    """
+    if not hasattr(signal, "SIGCHLD") or current_thread() is not main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)
 
 
 def _of_a_worker(error: Exception, what: str) -> Exception:
