@@ -226,13 +226,15 @@ class Runner:
         """What is left of the epoch; data that fails does so between two iterations, and the state is saved first."""
         try:
             yield from self.train_loader.batches(self.epoch, start=self.position)
-        except Exception:
+        except Exception as error:
             if self.interrupted:  # the signal has ended the workers too
+                logger.info("%s", error)
                 self.workers_gone = True
                 return
             if self.iteration:
                 self.save()
                 self.save_if_asked()
+            if self.iteration and not self.save_failure:
                 logger.error("the data failed after iteration %d; --resume goes on from there", self.iteration)
             raise
 
