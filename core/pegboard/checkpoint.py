@@ -5,9 +5,14 @@ import json
 import logging
 import os
 import pickle
+import re
+import time
 import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -17,6 +22,7 @@ from pegboard.torch_files import refuse_absurd, refuse_bomb
 logger = logging.getLogger("pegboard")
 
 INDEX = "index.json"
+NAME = r"iteration_\d{8,}\.pt"
 
 
 class Checkpoints:
@@ -26,7 +32,11 @@ class Checkpoints:
         self.folder = folder
 
     def index(self) -> list[dict[str, Any]]:
-        """``file``, ``iteration``, ``epoch`` and ``sha256`` of each, oldest first."""
+        """``file``, ``iteration``, ``epoch``, ``sha256`` and ``time`` of each, the one to go on from last.
+
+        Raises:
+            CheckpointError: the file that says so is damaged.
+        """
         try:
             entries: list[dict[str, Any]] = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -40,22 +50,57 @@ class Checkpoints:
     def save(self, state: dict[str, Any], keep: int) -> Path:
         """Write a checkpoint, then list it, then remove all but the newest ``keep``."""
         path = self.folder / f"iteration_{state['iteration']:08}.pt"
+        begun = time.time()
         sha256 = write(path, state)
         entry = {"file": path.name, "iteration": state["iteration"], "epoch": state["epoch"], "sha256": sha256}
-        entries = [known for known in self.index() if known["file"] != path.name] + [entry]
+        entry["time"] = begun
+        entries = [known for known in self._sound_index() if known["file"] != path.name] + [entry]
         old, kept = entries[:-keep], entries[-keep:]
         self._write_index(kept)
         for known in old:
             (self.folder / known["file"]).unlink(missing_ok=True)
         return path
 
+    def go_on_from(self, iteration: int) -> None:
+        """This one is the newest from now on, whatever was saved after it; what a killed save left is removed."""
+        if not self.folder.is_dir():
+            return
+        entries = self._sound_index()
+        chosen = [known for known in entries if known["iteration"] == iteration]
+        if chosen and entries[-1] != chosen[-1]:
+            self._write_index([known for known in entries if known["iteration"] != iteration] + chosen)
+        for path in self.folder.iterdir():
+            if re.fullmatch(rf"({NAME}|\.{re.escape(INDEX)}|[\w-]+\.pt)-\d+", path.name):
+                path.unlink()
+
+    def saved_at(self, iteration: int) -> float | None:
+        """When the checkpoint of an iteration was saved, seconds since 1970; None where that is not known."""
+        times: list[float | None] = [
+            known.get("time") for known in self._sound_index() if known["iteration"] == iteration
+        ]
+        return times[-1] if times else None
+
+    def _sound_index(self) -> list[dict[str, Any]]:
+        """The index; a damaged one is set aside, so that a run can go on saving."""
+        try:
+            return self.index()
+        except CheckpointError as error:
+            aside = self.folder / f"{INDEX}.damaged"
+            (self.folder / INDEX).replace(aside)
+            logger.error("%s; it is %s now, and a new one begins", error, aside)
+            return []
+
     def _write_index(self, entries: list[dict[str, Any]]) -> None:
         temporary = self.folder / f".{INDEX}-{os.getpid()}"
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(entries, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.folder / INDEX)
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump(entries, file, indent=2)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.folder / INDEX)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(self.folder)
 
     def newest(self) -> tuple[Path, dict[str, Any]]:
         """The newest checkpoint that is whole, with its contents; a damaged one is passed over, and said so.
@@ -63,21 +108,34 @@ class Checkpoints:
         Raises:
             CheckpointError: there is none.
         """
-        for entry in reversed(self.index()):
-            path = self.folder / entry["file"]
+        for path, sha256 in self._newest_first():
             try:
-                return path, load(path, entry["sha256"])
+                return path, load(path, sha256)
             except CheckpointError as error:
                 logger.warning("%s; taking the one before", error)
-        raise CheckpointError(f"there is no whole checkpoint in {self.folder}")
+        raise CheckpointError(f"there is no whole checkpoint in {self.folder}; start the run again")
+
+    def _newest_first(self) -> Iterator[tuple[Path, str | None]]:
+        """Each with its SHA-256; after those of the index, files that it does not list, if it is damaged or missing."""
+        listed = []
+        try:
+            listed = [(self.folder / entry["file"], entry["sha256"]) for entry in self.index()]
+        except CheckpointError as error:
+            logger.warning("%s", error)
+        yield from reversed(listed)
+        for path in sorted(set(self.folder.glob("iteration_*.pt")) - {path for path, _ in listed}, reverse=True):
+            logger.warning("%s is not in the index; its own checksums are all there is", path)
+            yield path, None
 
 
 def _is_entry(entry: Any) -> bool:
-    """Whether an entry is whole, and names a file of the folder itself: one elsewhere is not ours to read or remove."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
-        return False
-    name = entry.get("file")
-    return isinstance(name, str) and Path(name).name == name and name not in ("", "..", INDEX)
+    """Whole, and naming a file of the folder itself: one elsewhere is not ours to read or remove."""
+    kinds = {"file": str, "iteration": int, "epoch": int, "sha256": str}
+    return (
+        isinstance(entry, dict)
+        and all(isinstance(entry.get(key), kind) for key, kind in kinds.items())
+        and re.fullmatch(NAME, entry["file"]) is not None
+    )
 
 
 def write(path: Path, contents: dict[str, Any]) -> str:
@@ -87,17 +145,38 @@ def write(path: Path, contents: dict[str, Any]) -> str:
         its SHA-256.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary = path.with_name(f"{path.name}-{os.getpid()}")
     try:
         with temporary.open("wb") as file:
-            torch.save(contents, file)
+            _torch_save(contents, file)
             file.flush()
             os.fsync(file.fileno())
         sha256 = _sha256(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
     return sha256
+
+
+def _torch_save(contents: dict[str, Any], file: IO[bytes]) -> None:
+    try:
+        torch.save(contents, file)
+    except RuntimeError as error:  # torch's own complaint about what the disk refused
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Until a folder is synced, a power cut may take back which files are in it."""
+    if os.name != "posix":  # elsewhere a folder cannot be opened
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
@@ -109,7 +188,10 @@ def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
     if not path.is_file():
         near = did_you_mean(path.name, [file.name for file in path.parent.glob("*")] if path.parent.is_dir() else [])
         raise CheckpointError(f"there is no checkpoint {path}{near}")
-    if sha256 is not None and _sha256(path) != sha256:
+    sha256 = sha256 or _listed_sha256(path)
+    if sha256 is None:
+        _refuse_wrong_crc(path)
+    elif _sha256(path) != sha256:
         raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one it was written with")
     refuse_bomb(path)
     try:
@@ -125,6 +207,34 @@ def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
         raise CheckpointError(f"{path} holds a {type(loaded).__name__}; expected a dict of tensors")
     refuse_absurd(path, loaded)
     return loaded
+
+
+def _listed_sha256(path: Path) -> str | None:
+    """What the index beside a checkpoint says of it; None where there is none that does."""
+    try:
+        entries = Checkpoints(path.parent).index()
+    except (CheckpointError, OSError):
+        return None
+    return next((entry["sha256"] for entry in entries if entry["file"] == path.name), None)
+
+
+def _refuse_wrong_crc(path: Path) -> None:
+    """A file that no index lists has at least the checksums of the zip archive that it is; torch does not look at them.
+
+    Raises:
+        CheckpointError: one is wrong.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return  # of torch before 1.6, or no torch file: torch says so
+        with zipfile.ZipFile(path) as archive:
+            wrong = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, OSError, EOFError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if wrong is not None:
+        raise CheckpointError(
+            f"{path} is damaged: the checksum of its part {wrong!r} is not the one it was written with"
+        )
 
 
 def _sha256(path: Path) -> str:

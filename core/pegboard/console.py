@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -99,11 +99,22 @@ class _Plain(_Escaped):
         return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
 
 
+class _File(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A full disk takes no lines; standard error has them, and a traceback for each helps nobody."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):  # of lines that wait to be written; the file is closed all the same
+            super().close()
+
+
 class LogFile:
     """Everything that is logged while it is open, with time and level, also in ``path``."""
 
     def __init__(self, path: Path) -> None:
-        self.handler = logging.FileHandler(path, encoding="utf-8")
+        self.handler = _File(path, encoding="utf-8")
         self.handler.setFormatter(_Escaped("%(asctime)s %(levelname)s %(message)s"))
         self.level = logger.level
 

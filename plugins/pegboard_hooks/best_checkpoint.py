@@ -50,6 +50,7 @@ class BestCheckpoint(Hook):
         self.best = worst(better)
         self.best_epoch = self.best_iteration = 0
         self.weights: dict[str, Any] = {}
+        self.failure = ""  # why the last best could not be written
 
     def before_run(self, run: "Runner") -> None:
         if self.best_iteration:  # resumed
@@ -69,8 +70,18 @@ class BestCheckpoint(Hook):
         if not improved(value, self.best, self.better):
             return
         more = {"metric": self.metric, "better": self.better, "value": value}
-        weights_file.write(run, self.file, weights or run.model.state_dict(), **more)
+        try:
+            weights_file.write(run, self.file, weights or run.model.state_dict(), **more)
+        except CheckpointError as error:
+            self.failure = str(error)
+            logger.error("%s; the best before it stays", error)
+            return
+        self.failure = ""
         self.best, self.best_epoch, self.best_iteration = value, weights_file.epoch_of(run), run.iteration
+
+    def after_run(self, run: "Runner") -> None:
+        if self.failure:
+            raise CheckpointError(self.failure)
 
     def _look_at_file(self, run: "Runner") -> None:
         """Say so where a resumed run finds another file than the one that it knows of."""

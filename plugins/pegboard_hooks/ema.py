@@ -107,7 +107,9 @@ class EMA(Hook):
 
     def after_train(self, run: "Runner") -> None:
         self._swap_out()
-        if self.steps:
+
+    def after_run(self, run: "Runner") -> None:
+        if self.steps:  # after the run's own last checkpoint, which is worth more if the disk is full
             weights_file.write(run, "ema", self.averaged(run.model), decay=self.decay, steps=self.steps)
 
     def _swap_in(self) -> None:

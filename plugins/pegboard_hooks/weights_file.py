@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from pegboard import checkpoint
+from pegboard import CheckpointError, checkpoint
 from pegboard.config.dump import to_data
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ def write(run: "Runner", name: str, weights: Mapping[str, Tensor], **more: Any) 
     Args:
         weights: a state dict of the run's model.
         more: further keys of the file; plain values.
+
+    Raises:
+        CheckpointError: the disk is full, or the like.
     """
     path = run.folder / "checkpoints" / f"{name}.pt"
     contents = {
@@ -33,7 +36,10 @@ def write(run: "Runner", name: str, weights: Mapping[str, Tensor], **more: Any) 
         "config": to_data(run.config.values),
         **more,
     }
-    checkpoint.write(path, contents)
+    try:
+        checkpoint.write(path, contents)
+    except OSError as error:
+        raise CheckpointError(f"{path} could not be written: {error}") from error
     return path
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pegboard import Hook
@@ -32,6 +33,16 @@ class TensorBoard(Hook):
         self.writer: SummaryWriter | None = None
         self.waiting: list[tuple[float, Mapping[str, Any]]] = []  # (time, record)
 
+    def before_run(self, run: "Runner") -> None:
+        """What a stopped run wrote after its last checkpoint is written again, so the old is taken out."""
+        saved = run.checkpoints.saved_at(run.iteration) if run.resume is not None else 0.0
+        if saved is not None:
+            for file in sorted((run.folder / "tensorboard").rglob("events.out.tfevents.*")):
+                cut(file, saved)
+
+    def before_checkpoint(self, run: "Runner", state: Mapping[str, Any]) -> None:
+        self._write(run)  # with clock readings from before the checkpoint's, and so they stay
+
     def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
         now = time.time()
         self.waiting.append((now, values))
@@ -45,6 +56,9 @@ class TensorBoard(Hook):
 
     def _write_record(self, run: "Runner", when: float, values: Mapping[str, Any]) -> None:
         writer = self._open(run)
+        for each in writer.all_writers.values():
+            if not each.event_writer._worker.is_alive():  # it waits for ever who hands the next event to it
+                raise OSError("the thread that writes the event files has ended; the disk may be full")
         grouped: dict[str, dict[str, float]] = {}
         for name, value in values.items():
             series, slash, figure = name.partition("/")
@@ -116,6 +130,28 @@ def _write_histogram(writer: "SummaryWriter", name: str, tensor: Mapping[str, An
             bucket_counts=counts,
             global_step=iteration,
         )
+
+
+def cut(file: Path, until: float) -> None:
+    """Take out of an event file what was written after a time (seconds since 1970), and half an event at its end.
+
+    A file is a row of records: length (8 bytes), its checksum (4), an event as a protocol buffer, its checksum (4).
+    """
+    from tensorboardX.proto.event_pb2 import Event
+
+    content, kept, place = file.read_bytes(), b"", 0
+    while place + 12 <= len(content):
+        end = place + 16 + int.from_bytes(content[place : place + 8], "little")
+        if end > len(content):
+            break
+        event = Event.FromString(content[place + 12 : end - 4])
+        if event.HasField("file_version") or event.wall_time <= until:
+            kept += content[place:end]
+        place = end
+    if kept != content:
+        temporary = file.with_name(f".{file.name}")
+        temporary.write_bytes(kept)
+        temporary.replace(file)
 
 
 def _of_an_epoch(name: str) -> bool:

@@ -3,7 +3,9 @@
 import json
 import logging
 import pickle
+import random
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ def test_the_index_says_what_each_file_is(three: Checkpoints) -> None:
         content = (three.folder / entry["file"]).read_bytes()
         assert entry["sha256"] == hashlib.sha256(content).hexdigest()
         assert entry["epoch"] == entry["iteration"] // 3
-        assert set(entry) == {"file", "iteration", "epoch", "sha256"}
+        assert set(entry) == {"file", "iteration", "epoch", "sha256", "time"}
 
 
 def test_the_newest_comes_with_its_contents(three: Checkpoints) -> None:
@@ -116,10 +118,94 @@ def test_a_file_that_the_index_does_not_list_does_not_count(three: Checkpoints) 
     assert three.newest()[0].name == "iteration_00000003.pt"
 
 
-def test_a_damaged_index_is_said_so(three: Checkpoints) -> None:
-    (three.folder / "index.json").write_text("[{")
+@pytest.mark.parametrize("text", ["[{", "{}", '[{"file": "../../elsewhere.pt"}]', "[1]", "null", "\x00" * 9])
+def test_a_damaged_index_is_said_so_and_the_newest_file_is_taken(
+    three: Checkpoints, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (three.folder / "index.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"index.json is damaged"):
-        three.newest()
+        three.index()
+    assert three.newest()[1]["iteration"] == 3
+    assert "index.json is damaged" in caplog.text and "is not in the index" in caplog.text
+    damage_end(three.folder / "iteration_00000003.pt")
+    assert three.newest()[1]["iteration"] == 2
+
+
+def test_a_run_goes_on_saving_where_its_index_was_damaged(three: Checkpoints) -> None:
+    (three.folder / "index.json").write_text("[{")
+    three.save(state(4), keep=3)
+    assert [entry["iteration"] for entry in three.index()] == [4]
+    assert (three.folder / "index.json.damaged").read_text() == "[{"
+    assert len(list(three.folder.glob("*.pt"))) == 4
+
+
+def test_a_file_that_was_chosen_is_checked_too(three: Checkpoints) -> None:
+    """By the index's SHA-256; and by its own checksums where no index lists it, as the best weights."""
+    flip_one_bit(three.folder / "iteration_00000003.pt")
+    with pytest.raises(CheckpointError, match="its SHA-256 is not the one"):
+        checkpoint.load(three.folder / "iteration_00000003.pt")
+    best = three.folder / "best.pt"
+    checkpoint.write(best, state(3, 3.0))
+    assert checkpoint.load(best)["iteration"] == 3
+    flip_one_bit(best)
+    with pytest.raises(CheckpointError, match="the checksum of its part"):
+        checkpoint.load(best)
+
+
+def test_the_one_that_a_run_goes_on_from_is_the_newest(three: Checkpoints) -> None:
+    """Else a second resume would begin after what the first one had cut off."""
+    (three.folder / "iteration_00000009.pt-123").write_text("left by a kill")
+    (three.folder / ".index.json-123").write_text("left by a kill")
+    three.go_on_from(2)
+    assert [entry["iteration"] for entry in three.index()] == [1, 3, 2]
+    assert three.newest()[1]["iteration"] == 2
+    assert files(three.folder) == ["index.json", *(f"iteration_0000000{number}.pt" for number in (1, 2, 3))]
+
+
+# -- every damage is found -------------------------------------------------------------------------------------------
+
+
+def damages(content: bytes, count: int, seed: str) -> Iterator[bytes]:
+    """So many sampled bit flips, byte changes and truncations of a file."""
+    draw = random.Random(seed)
+    for number in range(count):
+        place = draw.randrange(len(content))
+        if number % 3 == 0:
+            yield content[:place]
+        else:
+            other = content[place] ^ (1 << draw.randrange(8) if number % 3 == 1 else draw.randrange(1, 256))
+            yield content[:place] + bytes([other]) + content[place + 1 :]
+
+
+def test_each_of_600_damages_is_found_and_the_one_before_is_taken(
+    three: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = three.folder / "iteration_00000003.pt"
+    content = path.read_bytes()
+    for number, damaged in enumerate(damages(content, 600, "checkpoint")):
+        assert damaged != content
+        path.write_bytes(damaged)
+        caplog.clear()
+        assert three.newest()[1]["iteration"] == 2, f"damage {number} was not found"
+        assert "iteration_00000003.pt is damaged" in caplog.text and "taking the one before" in caplog.text
+    path.write_bytes(content)
+    assert three.newest()[1]["iteration"] == 3
+
+
+def test_no_damage_of_a_file_without_index_changes_what_is_read(tmp_path: Path) -> None:
+    """Its zip archive has checksums of what is stored, not of every byte around that: a change there is harmless."""
+    path = tmp_path / "best.pt"
+    checkpoint.write(path, state(7, 1.5))
+    found = 0
+    for damaged in damages(path.read_bytes(), 600, "best"):
+        path.write_bytes(damaged)
+        try:
+            read = checkpoint.load(path)
+        except CheckpointError:
+            found += 1
+        else:
+            assert (read["iteration"], read["epoch"], read["model"]["weight"].tolist()) == (7, 2, [1.5] * 4)
+    assert found > 400
 
 
 # -- saving is all or nothing ---------------------------------------------------------------------------------------

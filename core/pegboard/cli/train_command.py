@@ -1,6 +1,7 @@
 """``pegboard train CONFIG``; ``tools/train.py`` is the same."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train; 0 when finished, 130 when interrupted with the state saved."""
+    """Train; 0 when finished, 130 or 143 when interrupted by Ctrl-C or SIGTERM with the state saved, 0 by SIGUSR1."""
     arguments.cfg_options += [f"device={arguments.device!r}"] if arguments.device else []
     arguments.cfg_options += [f"seed={arguments.seed}"] if arguments.seed is not None else []
     config = load(arguments)
@@ -45,9 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     folder, state = _where(arguments, config)
     runner = Runner(config, folder, state, try_iterations=2 if arguments.just_try else None)
-    with Interrupts(runner):
-        summary = runner.train()
-    return 130 if summary["exit"] == "interrupted" else 0
+    try:
+        with Interrupts(runner) as interrupts:
+            summary = runner.train()
+    except KeyboardInterrupt:
+        print("ended at once; --resume goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    interrupted = summary["exit"] == "interrupted"
+    return interrupts.status if interrupted and interrupts.status is not None else 0
 
 
 def _where(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, dict[str, Any] | None]:

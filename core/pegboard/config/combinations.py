@@ -14,6 +14,9 @@ def contradictions(config: Config) -> Iterator[Problem]:
     values = config.values
     for split in ("train", "val", "test"):
         yield from _loader(config, split, values.get(split) or {})
+    non_finite = values.get("non_finite") or {}
+    if non_finite.get("limit") is not None and non_finite.get("policy") != "skip":
+        yield config.problem("non_finite.limit", "nothing is left out unless policy='skip'; add it, or leave limit out")
     yield from _phases(config, values.get("phases") or ())
     optimizers = optimizer_parts(values.get("optimizer"))
     for path, part in optimizers.items():

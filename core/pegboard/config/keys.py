@@ -76,6 +76,11 @@ CLIP_KEYS: Mapping[str, Key] = {
     "value": Key("float", "largest absolute value of a gradient's element", at_least=0),
 }
 
+NON_FINITE_KEYS: Mapping[str, Key] = {
+    "policy": Key("Literal['stop', 'skip']", "end the run, or leave the step out", default="stop"),
+    "limit": Key("int", "steps that a run may leave out before it ends", default=10, at_least=0),
+}
+
 RUN_KEYS: Mapping[str, Key] = {
     "train": Key("loader", "the training data"),
     "val": Key("loader", "the validation data"),
@@ -104,6 +109,9 @@ RUN_KEYS: Mapping[str, Key] = {
     "channels_last": Key("bool", "memory layout of images and convolutions", default=False),
     "accumulate": Key("int", "batches whose gradients make one optimizer step", default=1, at_least=1),
     "clip_grad": Key("options", "limit on the gradients before a step", options=CLIP_KEYS),
+    "non_finite": Key(
+        "options", "what to do about a loss or gradients that are nan or infinite", options=NON_FINITE_KEYS
+    ),
     "seed": Key("int", "what order, augmentation, initial weights and dropout are drawn from", default=0, at_least=0),
     "deterministic": Key(
         "bool | None", "refuse operations whose result can differ between runs; on the CPU, where it is free, yes"

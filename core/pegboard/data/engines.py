@@ -3,7 +3,11 @@
 Both give the same images, because both draw each sample's parameters from (seed, epoch, place, sample).
 """
 
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from textwrap import shorten
+from threading import current_thread, main_thread
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -95,19 +99,60 @@ class Workers:
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=self.pinned,
+            worker_init_fn=_leave_signals_to_the_run,
         )
 
     def batches(self, order: NDArray[np.int64], epoch: int, start: int, batch_size: int) -> Iterator[Batch]:
         """Batches go to the processes in turn and come back in order."""
         begins = range(start * batch_size, len(order), batch_size)
         self.tasks.waiting = [_Task(epoch, begin, order[begin : begin + batch_size]) for begin in begins]
-        for (inputs, targets, index), bad in self.loader:
+        with _deaths_told_in_their_turn():
+            made = iter(self.loader)
+        while True:
+            try:
+                (inputs, targets, index), bad = next(made)
+            except StopIteration:
+                return
+            except Exception as error:
+                raise _of_a_worker(error, self.bad.what) from error
             for sample, reason in bad.items():
                 self.bad.add(sample, reason)
             yield Batch(self._moved(inputs), self._moved(targets), index)
 
     def _moved(self, value: Any) -> Any:
         return value.to(self.device, non_blocking=self.pinned) if isinstance(value, Tensor) else value
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the run needs its workers until it has saved its state."""
+    for name in ("SIGINT", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+@contextmanager
+def _deaths_told_in_their_turn() -> Iterator[None]:
+    """That a worker died shall be raised where its batch is awaited, seconds later, and not amid an optimizer step.
+
+    The DataLoader looks for it there too; its signal handler, which it sets once, raises wherever the process is.
+    """
+    if not hasattr(signal, "SIGCHLD") or current_thread() is not main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)
+
+
+def _of_a_worker(error: Exception, what: str) -> Exception:
+    """What a worker process raised, or that it died, in a sentence; another error as it is."""
+    text = str(error)
+    if isinstance(error, DataError) and "Original Traceback" in text:
+        return DataError(text.strip().rpartition("DataError: ")[2])
+    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker (pid"):
+        hint = "; the system's log says whether memory ran out" if "Killed" in text or "exited" in text else ""
+        return DataError(f"{what}: a worker process died ({shorten(text, 120)}){hint}")
+    return error
 
 
 class _Task(NamedTuple):

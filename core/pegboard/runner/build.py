@@ -49,6 +49,7 @@ class Builder:
         self.device = choose_device(self.values["device"])
         self.known: dict[str, Any] = {}  # what the data tells the other parts: num_classes, classes, mean, std
         self.datasets: dict[str, Any] = {}  # those that were built, by split
+        self.engines: dict[str, str | None] = {}  # what mode="auto" chose, where a resumed run shall choose it again
 
     def loader(self, split: Split) -> Loader:
         """The loader of a split; the first one built tells the number of classes and the statistics."""
@@ -62,6 +63,7 @@ class Builder:
         if cfg["sampler"] is not None:
             cfg["sampler"] = SAMPLERS.build(cfg["sampler"], f"{split}.sampler", {"data_source": dataset})
         cfg |= {key: _resolved(cfg[key]) for key in _FUNCTIONS}
+        cfg["mode"] = self.engines.get(split) or cfg["mode"]
         return Loader(dataset, transforms, seed=self.values["seed"], device=self.device, what=split, **cfg)
 
     def transforms(self, parts: Any, where: str) -> list[Any]:

@@ -43,6 +43,7 @@ def environment(run: "Runner") -> dict[str, Any]:
     file = run.config.path
     return {
         "command": sys.argv,
+        "process": os.getpid(),
         "working_directory": os.getcwd(),  # noqa: PTH109  # as text
         "config_file": str(file.resolve()) if file else None,
         "try_iterations": run.limit,

@@ -1,5 +1,6 @@
 """Losses and metrics over the samples seen so far, kept on the device until they are read."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ class Figures:
     def __init__(self, metrics: Mapping[str, Any]) -> None:
         self.metrics = metrics
         self.total = 0  # samples of all passes
+        # The first loss that was read and was not finite, how many batches were added since, and its samples.
+        self.spoiled: tuple[float, int, list[int]] | None = None
         for metric in metrics.values():
             if hasattr(metric, "persistent"):  # torchmetrics keeps its state out of state_dict unless told
                 metric.persistent(True)
@@ -40,10 +43,12 @@ class Figures:
     def add(self, computed: Computed, batch: Batch) -> None:
         """One batch: its mean losses count by its number of samples."""
         loss, outputs, parts, _ = computed
-        size = batch.index.shape[0]
+        index = batch.index
+        size = index.shape[0]
         if loss is not None:
             self._losses.append(loss)
             self._sizes.append(size)
+            self._indexes.append(index)
         for name, part in parts.items():
             self._waiting.setdefault(f"loss_{name}", []).append(part)
         self.count += size
@@ -64,14 +69,24 @@ class Figures:
             if len(losses) != len(self._sizes):
                 raise PegboardError(f"the loss has a part {name!r} for some batches only; it must have it for all")
             total = self.sums.get(name, 0.0)
-            for loss, size in zip(torch.stack(losses).tolist(), self._sizes, strict=True):
+            values = torch.stack(losses).tolist()
+            for loss, size in zip(values, self._sizes, strict=True):
                 total += loss * size
             self.sums[name] = total
+            if name == "loss" and self.spoiled is None and not math.isfinite(total):
+                self._find_spoiled(values)
         self._forget()
+
+    def _find_spoiled(self, losses: list[float]) -> None:
+        for number, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                self.spoiled = (loss, len(losses) - 1 - number, self._indexes[number].tolist())
+                return
 
     def _forget(self) -> None:
         self._losses: list[Tensor] = []  # on the device, not read yet
         self._sizes: list[int] = []  # samples in each of those
+        self._indexes: list[Tensor] = []  # and which they are
         self._waiting: dict[str, list[Tensor]] = {"loss": self._losses}  # they, and the parts of each
 
     def recent_loss(self) -> float:

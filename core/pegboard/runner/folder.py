@@ -49,6 +49,14 @@ def find_run(path: Path) -> Path:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Replace a JSON file in one step."""
+    replace_text(path, json.dumps(values, indent=2, default=str) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Put text into a file, all of it or nothing."""
     temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    temporary.write_text(json.dumps(values, indent=2, default=str) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """The run itself, to be read from top to bottom: hook points stand where they fire."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -13,14 +13,15 @@ from pegboard.checkpoint import Checkpoints
 from pegboard.config import Config, Duration, check
 from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
-from pegboard.errors import ConfigError, DataError, PegboardError
+from pegboard.errors import CheckpointError, ConfigError, DataError
 from pegboard.hooks.hook import POINTS, Hook
 from pegboard.pictures import Pictures, Shown
 from pegboard.randomness import hashed
-from pegboard.runner import prepare, record
+from pegboard.runner import non_finite, prepare, record
 from pegboard.runner.build import Builder, Split
 from pegboard.runner.figures import Figures
 from pegboard.runner.groups import take_in
+from pegboard.runner.lock import FolderLock
 from pegboard.runner.phases import Phase
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.speed import Speed
@@ -76,6 +77,7 @@ class Runner:
     scaler: torch.amp.GradScaler | None
     accumulate: int
     clip: Mapping[str, float]
+    skip: non_finite.Skip | None
     figures: Figures
     speed: Speed
     folder: Path
@@ -98,8 +100,10 @@ class Runner:
         self.epoch = self.position = self.iteration = 0
         self.validation_due = False
         self.stop_reason = ""
-        self.interrupted = False
+        self.interrupted = self.workers_gone = False
         self.keep_checkpoints = 1
+        self.skipped = 0  # steps left out because they were not finite
+        self.step_skipped = False  # the one at hand is
         self.pending: dict[str, float | Tensor] = {}
         self.final: dict[str, float] = {}
         self.best: dict[str, tuple[float, int]] = {}
@@ -107,6 +111,8 @@ class Runner:
         self.hook_seconds: dict[str, float] = {}
         self._points: dict[str, list[tuple[str, Callable[..., None]]]] = {point: [] for point in POINTS}
         self._save_asked = False
+        self.save_failure = ""  # why the last save failed
+        self.lock = FolderLock()
 
     # -- what a user calls ---------------------------------------------------------------------------------------
 
@@ -137,6 +143,8 @@ class Runner:
             self.call("after_train")
             self.save_if_asked()
             self.call("after_run")
+            if self.save_failure:
+                raise CheckpointError(self.save_failure)
         return self.summary
 
     def test(self, split: Split = "test", state: Mapping[str, Any] | None = None) -> dict[str, float]:
@@ -195,12 +203,13 @@ class Runner:
             self.figures.reset()
             self.call("before_train_epoch")
         self.speed.start(self.iteration, self.figures.total)
-        for batch in self.speed.waiting(self.train_loader.batches(self.epoch, start=self.position)):
+        for batch in self.speed.waiting(self.batches()):
             self.call("before_train_iter", batch=batch)
             computed = self.train_step(batch)  # stays on the device: no synchronisation here
-            self.figures.add(computed, batch)
-            for name, value in computed.logged.items():
-                self.log(name, value)
+            if not self.step_skipped:
+                self.figures.add(computed, batch)
+                for name, value in computed.logged.items():
+                    self.log(name, value)
             self.iteration, self.position = self.iteration + 1, self.position + 1
             for schedule in self.schedules:
                 schedule.after("iter")
@@ -214,7 +223,24 @@ class Runner:
             self.save_if_asked()
             if self.stop_reason:
                 return
-        self.end_epoch()
+        if not self.workers_gone:
+            self.end_epoch()
+
+    def batches(self) -> Iterator[Batch]:
+        """What is left of the epoch; data that fails does so between two iterations, and the state is saved first."""
+        try:
+            yield from self.train_loader.batches(self.epoch, start=self.position)
+        except Exception as error:
+            if self.interrupted:  # the signal has ended the workers too
+                logger.info("%s", error)
+                self.workers_gone = True
+                return
+            if self.iteration:
+                self.save()
+                self.save_if_asked()
+            if self.iteration and not self.save_failure:
+                logger.error("the data failed after iteration %d; --resume goes on from there", self.iteration)
+            raise
 
     def train_step(self, batch: Batch) -> Computed:
         """One optimizer step: the loss and the outputs before it, detached."""
@@ -222,9 +248,15 @@ class Runner:
         if self.needs_closure:
             return self.closure_step(batch)
         self.optimizer.zero_grad()
+        if self.skip is not None:
+            self.skip.before_forward()
         computed = gradients(self.step, batch, self.accumulate, self.scaler)
         self.call("after_backward")
         self.clip_gradients()
+        if self.skip is not None and computed.loss is not None:
+            self.step_skipped = self.skip.refuses(self, batch, computed.loss)
+            if self.step_skipped:
+                return computed
         self.call("before_optimizer_step")
         if self.scaler is None:
             self.optimizer.step()
@@ -257,7 +289,7 @@ class Runner:
         """The data of an epoch, or the run, is at its end."""
         self.speed.read(self.iteration, self.figures.total)
         values = {f"train/{name}": value for name, value in self.figures.compute().items()}
-        self.refuse_non_finite(values["train/loss"])
+        non_finite.stop(self)
         self.epoch, self.position = self.epoch + 1, 0
         self.pending |= values
         for schedule in self.schedules:
@@ -383,7 +415,7 @@ class Runner:
         """Put the training loss since the last time, and the learning rate, into a record of its own."""
         self.speed.read(self.iteration, self.figures.total)
         loss = self.figures.recent_loss()
-        self.refuse_non_finite(loss)
+        non_finite.stop(self)
         self.pending |= {"loss": loss, "lr": self.optimizer.param_groups[0]["lr"]}
         self.write_record()
 
@@ -414,18 +446,19 @@ class Runner:
         if not self._save_asked:
             return
         self._save_asked = False
-        state = gather(self)
-        self.call("before_checkpoint", state=state)
-        state["hooks"] = gather_hooks(self)  # after the call: a hook may bring its own state up to date there
-        path = self.checkpoints.save(state, self.keep_checkpoints)
+        try:
+            state = gather(self)
+            non_finite.stop(self)
+            non_finite.refuse_weights(self)
+            self.call("before_checkpoint", state=state)
+            state["hooks"] = gather_hooks(self)  # after the call: a hook may bring its own state up to date there
+            path = self.checkpoints.save(state, self.keep_checkpoints)
+        except OSError as error:  # a full disk may be freed; the older checkpoints stay
+            self.save_failure = f"the state at iteration {self.iteration} could not be saved: {error}"
+            logger.error("%s; training goes on, and the next checkpoint tries again", self.save_failure)
+            return
+        self.save_failure = ""
         self.call("after_checkpoint", path=path)
-
-    def refuse_non_finite(self, loss: float) -> None:
-        """End the run if the loss is nan or infinite: nothing good follows."""
-        if loss != loss or abs(loss) == float("inf"):
-            raise PegboardError(
-                f"the training loss is {loss} at iteration {self.iteration}; lower the learning rate or clip_grad"
-            )
 
     # -- the inside of a step ------------------------------------------------------------------------------------
 

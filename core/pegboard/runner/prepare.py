@@ -10,13 +10,15 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from pegboard.config.duration import Duration
+from pegboard.config.keys import NON_FINITE_KEYS
 from pegboard.data.loader import Loader
-from pegboard.errors import ConfigError, PegboardError, Problem
-from pegboard.runner import record
+from pegboard.errors import ConfigError, Problem
+from pegboard.runner import pinned, record
 from pegboard.runner.build import Builder, Split, placed
 from pegboard.runner.dry_run import dry_run, same_randomness
 from pegboard.runner.figures import Figures
 from pegboard.runner.groups import add_again
+from pegboard.runner.non_finite import Skip
 from pegboard.runner.phases import plan
 from pegboard.runner.speed import Speed
 from pegboard.runner.state import load_weights, refuse_other_layout, restore
@@ -32,9 +34,15 @@ NEVER = 2**62  # a period that no iteration reaches
 
 def training(run: "Runner") -> None:
     """Build every part of a training run, and make its folder last, when nothing can go wrong any more."""
-    folder = run.chosen_folder
-    if run.resume is None and folder and (folder / "checkpoints").exists():
-        raise PegboardError(f"{folder} holds a run already; --resume goes on with it, another --work-dir starts anew")
+    record.claim(run)
+    try:
+        _build_all(run)
+    except BaseException:
+        run.lock.release()
+        raise
+
+
+def _build_all(run: "Runner") -> None:
     if run.resume is not None:
         refuse_other_layout(run.resume)
     rehearsal(run, fresh=run.resume is None)
@@ -83,6 +91,9 @@ def _surroundings(run: "Runner") -> None:
     run.seed = values["seed"]
     if values["threads"]:
         torch.set_num_threads(values["threads"])
+    if run.resume is not None and "surroundings" in run.resume:
+        pinned.pin(run, run.resume["surroundings"])
+        run.builder.engines = {split: pinned.engine(run, split) for split in ("train", "val")}
     wanted = values["deterministic"]
     deterministic = run.device.type == "cpu" if wanted is None else wanted
     if deterministic != torch.are_deterministic_algorithms_enabled():  # setting it imports torch's compiler
@@ -107,7 +118,7 @@ def _share_threads(run: "Runner") -> None:
     """The worker processes and the step together take no more threads than there are cores, unless the config says."""
     workers = run.builder.values["train"].get("workers", 0) if run.train_loader.mode == "workers" else 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers and not run.builder.values["threads"]:
+    if workers and not run.builder.values["threads"] and run.resume is None:
         torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - workers)))
         logger.info(
             "%d worker processes and %d threads for the step, on %d cores", workers, torch.get_num_threads(), cores
@@ -146,6 +157,8 @@ def _parts(run: "Runner", fresh: bool) -> None:
     run.scaler = torch.amp.GradScaler(run.device.type) if builder.values["precision"] == "fp16" else None
     run.accumulate = builder.values["accumulate"]
     run.clip = builder.values["clip_grad"] or {}
+    policy = {name: key.default for name, key in NON_FINITE_KEYS.items()} | (builder.values["non_finite"] or {})
+    run.skip = Skip(run, policy["limit"]) if policy["policy"] == "skip" else None
     run.figures = Figures(builder.metrics())
     run.use_hooks(builder.hooks())
 

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from pegboard.checkpoint import Checkpoints
 from pegboard.config import to_json, to_python
 from pegboard.console import LogFile
 from pegboard.errors import PegboardError
 from pegboard.pictures import Pictures
 from pegboard.runner.environment import environment, versions
-from pegboard.runner.folder import new_folder, point_latest, write_json
+from pegboard.runner.folder import new_folder, point_latest, replace_text, write_json
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
@@ -21,19 +23,48 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pegboard")
 
 
+def claim(run: "Runner") -> None:
+    """Take the folder that the user chose, if it is there already.
+
+    Raises:
+        PegboardError: a live run uses it, or it holds a run that is not resumed.
+    """
+    folder = run.chosen_folder
+    if folder is None or not folder.exists():
+        return
+    if not folder.is_dir():
+        raise PegboardError(f"{folder} is no folder; a run needs one")
+    run.lock.take(folder)
+    if run.resume is None and any((folder / "checkpoints").glob("*.pt")):
+        raise PegboardError(f"{folder} holds a run already; --resume goes on with it, another --work-dir starts anew")
+
+
 def make_folder(run: "Runner") -> None:
-    """The run folder, with the config as it was resolved."""
-    if run.chosen_folder is None:
-        run.folder = new_folder(Path("runs"), run.name, "try_" if run.limit else "")
-        if not run.limit:
-            point_latest(run.folder)
-    else:
-        run.folder = run.chosen_folder
-        run.folder.mkdir(parents=True, exist_ok=True)
-    run.checkpoints = Checkpoints(run.folder / "checkpoints")
-    Pictures(run.folder / "figures").forget_after(run.iteration)  # a resumed run draws them again
-    (run.folder / "config.py").write_text(to_python(run.config.values), encoding="utf-8")
-    (run.folder / "config.json").write_text(to_json(run.config.values), encoding="utf-8")
+    """The run folder, with the config as it was resolved.
+
+    Raises:
+        PegboardError: nothing can be written there, or another run was faster.
+    """
+    try:
+        if run.chosen_folder is None:
+            run.folder = new_folder(Path("runs"), run.name, "try_" if run.limit else "")
+            run.lock.take(run.folder)
+            if not run.limit:
+                point_latest(run.folder)
+        else:
+            run.folder = run.chosen_folder
+            run.folder.mkdir(parents=True, exist_ok=True)
+            claim(run)  # again, for one that was made in the meantime
+        run.checkpoints = Checkpoints(run.folder / "checkpoints")
+        if run.resume is not None:
+            run.checkpoints.go_on_from(run.iteration)
+            Pictures(run.folder / "figures").forget_after(run.iteration)  # they are drawn again
+        replace_text(run.folder / "config.py", to_python(run.config.values))
+        replace_text(run.folder / "config.json", to_json(run.config.values))
+    except OSError as error:
+        raise PegboardError(
+            f"the run cannot be written to {error.filename or run.chosen_folder}: {error.strerror}"
+        ) from error
 
 
 @contextmanager
@@ -41,7 +72,7 @@ def kept(run: "Runner") -> Iterator[None]:
     """Around a run: its log file, its environment, and its summary, however it ends."""
     started = time.perf_counter()
     outcome = "failed"
-    with LogFile(run.folder / "log.txt"):
+    with run.lock, LogFile(run.folder / "log.txt"):
         write_json(run.folder / "environment.json", environment(run))
         _warn_of_stand_in(run)
         try:
@@ -55,12 +86,32 @@ def kept(run: "Runner") -> Iterator[None]:
             else:
                 logger.debug("the run failed", exc_info=True)
             run.call("on_exception", error=error)
+            if _is_out_of_memory(error):
+                raise PegboardError(
+                    f"out of memory at iteration {run.iteration + 1} with batch_size={run.train_loader.batch_size}: "
+                    "accumulate=2 takes the batch in two pieces, with the same gradients; --resume goes on from the "
+                    f"last checkpoint ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+                ) from error
             raise
         finally:
             run.summary = _summary(run, outcome, time.perf_counter() - started)
-            write_json(run.folder / "summary.json", run.summary)
+            _write_summary(run)
             _warn_of_stand_in(run)
             logger.info("%s; everything is in %s", run.stop_reason or outcome, run.folder)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """On a GPU torch has a class for it; on the CPU only words."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _write_summary(run: "Runner") -> None:
+    try:
+        write_json(run.folder / "summary.json", run.summary)
+    except OSError as error:  # a full disk: what made the run end is the better error
+        logger.error("summary.json could not be written: %s", error)
 
 
 def _warn_of_stand_in(run: "Runner") -> None:
@@ -84,6 +135,8 @@ def _summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
         "versions": versions(),
         "exit": outcome,
     }
+    if run.skipped:
+        summary["skipped_steps"] = run.skipped
     loaders = {"train": run.train_loader, "val": run.val_loader}
     if bad := {split: len(loader.bad.found) for split, loader in loaders.items() if loader and loader.bad.found}:
         summary["bad_samples"] = bad

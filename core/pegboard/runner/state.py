@@ -8,12 +8,13 @@ from torch.nn.parameter import is_lazy
 
 from pegboard.config.dump import to_data
 from pegboard.errors import CheckpointError
+from pegboard.runner import changes, pinned
 from pegboard.runner.groups import added
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
 
-VERSION = 2  # of the layout below
+VERSION = 3  # of the layout below
 
 
 def gather(run: "Runner") -> dict[str, Any]:
@@ -25,6 +26,7 @@ def gather(run: "Runner") -> dict[str, Any]:
         "phase": run.phase,
         "iteration": run.iteration,
         "validation_due": run.validation_due,
+        "skipped": run.skipped,
         "model": run.model.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "added_groups": added(run.model, run.optimizer, run.groups_built, run.rates),
@@ -36,6 +38,9 @@ def gather(run: "Runner") -> dict[str, Any]:
         "best": {name: list(value) for name, value in run.best.items()},
         "known": to_data(run.builder.known),
         "data": run.data_label,
+        "classes": changes.classes(run),
+        "plan": changes.plan(run),
+        "surroundings": pinned.surroundings(run),
         "name": run.name,
         "config": to_data(run.config.values),
     }
@@ -74,19 +79,24 @@ def restore(run: "Runner", state: dict[str, Any]) -> None:
         CheckpointError: the state is not of this model, optimizer or schedule.
     """
     run.epoch, run.position, run.iteration = state["epoch"], state["position"], state["iteration"]
+    changes.tell(run, state)
+    pinned.warn_of_another_machine(run, state["surroundings"])
     run.validation_due = state["validation_due"]
+    run.skipped = state["skipped"]
     load_weights(run.model, state["model"])
     _recall_added(run, state.get("added_groups") or [])
     if len(state["schedules"]) != len(run.schedules):
         raise CheckpointError(
             f"the checkpoint has {len(state['schedules'])} schedulers, the config {len(run.schedules)}"
         )
+    changes.refuse_other_classes(run, state)
     try:
         run.optimizer.load_state_dict(state["optimizer"])
         for schedule, saved in zip(run.schedules, state["schedules"], strict=True):
             schedule.load_state_dict(saved)
     except (ValueError, KeyError) as error:
         raise CheckpointError(f"the optimizer's state does not fit the config: {error}") from error
+    changes.refuse(run, state)
     if run.scaler and state["scaler"]:
         run.scaler.load_state_dict(state["scaler"])
     for name, hook in run.hooks.items():

@@ -260,7 +260,7 @@ def test_a_checkpoint_of_another_config_is_refused(tmp_path: Path, other: dict[s
 
 def test_a_checkpoint_of_a_layout_from_the_future_is_refused(tmp_path: Path) -> None:
     runs.train(tmp_path)
-    with pytest.raises(CheckpointError, match="has layout 999; this pegboard reads 2"):
+    with pytest.raises(CheckpointError, match="has layout 999; this pegboard reads 3"):
         runs.runner(tmp_path, {**runs.newest(tmp_path), "version": 999}).train()
 
 

@@ -1,5 +1,6 @@
 """TensorBoard's own reader finds in the event files what the run logged."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,38 @@ def test_a_run_that_fails_leaves_what_was_logged(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="enough"):
         runs.train(tmp_path, hooks={**BOARD, "fails": runs.hang("hooks", "fails", Fails())})
     assert len(read(tmp_path)["loss"]) == 3
+
+
+def test_nothing_is_written_twice_by_a_resume(tmp_path: Path) -> None:
+    """What was logged after the checkpoint, and half an event that a kill left, is gone before it comes again."""
+
+    class Kills(Hook):
+        essential = True
+
+        def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
+            if run.iteration == 8:
+                raise KeyboardInterrupt
+
+    hooks = {**BOARD, "kills": runs.hang("hooks", "kills", Kills())}
+    config = {"train_for": "4 epochs", "val_every": "2 iters", "checkpoint": {"every": "4 iters"}}
+    with pytest.raises(KeyboardInterrupt):
+        runs.train(tmp_path / "part", **config, hooks=hooks)
+    assert [step for step, _ in read(tmp_path / "part")["loss"]] == list(range(1, 8))
+    for file in (tmp_path / "part" / "tensorboard").rglob("*tfevents*"):
+        file.write_bytes(file.read_bytes() + b"\x18\0\0\0\0\0\0\0half")
+    time.sleep(1.1)  # event files are named by the second
+    runs.runner(tmp_path / "part", runs.newest(tmp_path / "part"), **config, hooks=BOARD).train()
+    runs.train(tmp_path / "whole", **config, hooks=BOARD)
+    assert merged(tmp_path / "part") == merged(tmp_path / "whole")
+
+
+def merged(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Every event of every file, in the order in which they were written."""
+    series: dict[str, list[tuple[int, float]]] = {}
+    for file in sorted((folder / "tensorboard").rglob("*tfevents*")):
+        events = EventAccumulator(str(file))
+        events.Reload()
+        for tag in events.Tags()["scalars"]:
+            name = f"{file.parent.relative_to(folder / 'tensorboard')}:{tag}"
+            series.setdefault(name, []).extend((e.step, e.value) for e in events.Scalars(tag))
+    return series
