@@ -75,6 +75,7 @@ def environment() -> dict[str, Any]:
     """What the figures of a run may depend on outside its config."""
     return {
         "command": sys.argv,
+        "directory": str(Path.cwd()),
         "versions": versions(),
         "platform": platform.platform(),
         "processors": os.cpu_count(),

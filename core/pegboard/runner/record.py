@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pegboard.checkpoint import Checkpoints
-from pegboard.config import to_json, to_python
+from pegboard.config import to_json, to_python, with_origins
 from pegboard.console import LogFile
 from pegboard.errors import PegboardError
 from pegboard.pictures import Pictures
@@ -36,6 +36,7 @@ def make_folder(run: "Runner") -> None:
     Pictures(run.folder / "figures").forget_after(run.iteration)  # a resumed run draws them again
     (run.folder / "config.py").write_text(to_python(run.config.values), encoding="utf-8")
     (run.folder / "config.json").write_text(to_json(run.config.values), encoding="utf-8")
+    write_json(run.folder / "origins.json", {path: place for path, _, place in with_origins(run.config)})
 
 
 @contextmanager
@@ -59,10 +60,17 @@ def kept(run: "Runner") -> Iterator[None]:
             run.call("on_exception", error=error)
             raise
         finally:
-            run.summary = _summary(run, outcome, time.perf_counter() - started)
+            run.summary = summary(run, outcome, time.perf_counter() - started)
             write_json(run.folder / "summary.json", run.summary)
+            run.call("on_end", summary=run.summary)
             _warn_of_stand_in(run)
-            logger.info("%s; everything is in %s", run.stop_reason or outcome, run.folder)
+            logger.info("%s; everything is in %s%s", run.stop_reason or outcome, run.folder, _report(run))
+
+
+def _report(run: "Runner") -> str:
+    """Where to read about the run, if the hook of that name has written it."""
+    page = run.folder / "report.html"
+    return f"; its report is {page}" if "report" in run.hooks and page.is_file() else ""
 
 
 def _warn_of_stand_in(run: "Runner") -> None:
@@ -83,8 +91,14 @@ def _environment(run: "Runner") -> dict[str, Any]:
     }
 
 
-def _summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
-    summary = {
+def summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
+    """What is to be said of a run so far.
+
+    Args:
+        outcome: finished, stopped, interrupted or failed; anything else for a run that goes on.
+        seconds: that it has taken.
+    """
+    said = {
         "config": run.name,
         "data": run.data_label,
         "seed": run.seed,
@@ -101,5 +115,5 @@ def _summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
     }
     loaders = {"train": run.train_loader, "val": run.val_loader}
     if bad := {split: len(loader.bad.found) for split, loader in loaders.items() if loader and loader.bad.found}:
-        summary["bad_samples"] = bad
-    return {**summary, "stop_reason": run.stop_reason} if run.stop_reason else summary
+        said["bad_samples"] = bad
+    return {**said, "stop_reason": run.stop_reason} if run.stop_reason else said
