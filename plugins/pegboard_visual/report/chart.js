@@ -90,14 +90,14 @@ function lineChart(place, series, options) {
         make("svg:text", { x: MARGIN.left - 8, y: Y(y) + 4, "text-anchor": "end" }, tickText(y)));
     }
     for (const x of ticks(x0, x1, width < 420 ? 4 : 7, false)) {
-      svg.append(make("svg:text", { x: X(x), y: bottom + 17, "text-anchor": X(x) > right - 12 ? "end" : "middle" }, tickText(x)));
+      svg.append(make("svg:text", { x: X(x), y: bottom + 17, "text-anchor": X(x) + 3.4 * tickText(x).length > width ? "end" : "middle" }, tickText(x)));
     }
     svg.append(make("svg:line", { class: "grid base", x1: MARGIN.left, x2: right, y1: bottom, y2: bottom }));
     const ordered = [...lines].sort((one, other) => (other.role === "step") - (one.role === "step"));
     const only = lines.every((line) => line.role === "step");
     for (const line of ordered) {
       const way = line.points.map(([x, y], i) => `${i ? "L" : "M"}${X(x).toFixed(1)} ${Y(y).toFixed(1)}`).join("");
-      const classes = [line.role === "step" ? "step" : "", only ? "only" : "", line.dashed ? "dashed" : ""].join(" ").trim();
+      const classes = [line.role === "step" ? "step" : "", only ? "only" : line.role === "step" && data.runs.length > 1 ? "thin" : "", line.dashed ? "dashed" : ""].join(" ").trim();
       svg.append(make("svg:path", { d: way || "M0 0", class: classes, style: `--k: ${line.colour}` }));
       if (line.points.length === 1) svg.append(make("svg:circle", { cx: X(line.points[0][0]), cy: Y(line.points[0][1]), r: 3.5, style: `--k: ${line.colour}` }));
     }
@@ -171,7 +171,7 @@ function nearest(numbers, wanted) {
   return Math.abs(numbers[low] - wanted) <= Math.abs(numbers[high] - wanted) ? low : high;
 }
 
-const COLOUR_OF_ROLE = { train: "var(--c0)", val: "var(--c1)", step: "var(--c0)" };
+const COLOUR_OF_ROLE = { train: "var(--c0)", val: "var(--c1)", step: "var(--c0-faint)" };
 
 function startCurves() {
   const several = data.runs.length > 1;

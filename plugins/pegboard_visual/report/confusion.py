@@ -21,7 +21,7 @@ class Pair(NamedTuple):
 
     truth: str
     predicted: str
-    count: int
+    images: int
     share: float
 
 
@@ -46,7 +46,7 @@ def most_confused(counts: Sequence[Sequence[int]], classes: Sequence[str], most:
         for predicted, count in enumerate(row)
         if truth != predicted and count
     ]
-    return sorted(pairs, key=lambda pair: -pair.count)[:most]
+    return sorted(pairs, key=lambda pair: -pair.images)[:most]
 
 
 def accuracy(counts: Sequence[Sequence[int]]) -> float | None:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from pegboard import Shown
 from pegboard_visual.report.confusion import ClassFigures, Pair, accuracy, most_confused, per_class
@@ -38,6 +38,16 @@ class Matrix:
     confused: list[Pair]
     accuracy: float | None
     epoch: int
+
+
+class Mistake(NamedTuple):
+    """An image that was taken for another class; the probabilities are those of the two classes."""
+
+    sample: str
+    truth: str
+    predicted: str
+    probability: float
+    truth_probability: float
 
 
 @dataclass(frozen=True)
@@ -75,13 +85,15 @@ def matrix(key: str, shown: Sequence[Shown]) -> Matrix | None:
     """The matrices of one name, the oldest first; None if the numbers do not fit."""
     try:
         classes = [str(name) for name in shown[-1].data["classes"]]
-        steps = [
-            {"epoch": one.epoch, "iteration": one.iteration, "counts": _counts(one.data["counts"], len(classes))}
-            for one in _some(shown)
-        ]
-        counts = steps[-1]["counts"]
+        kept = _some(shown)
+        all_counts = [_counts(one.data["counts"], len(classes)) for one in kept]
     except (KeyError, TypeError, ValueError):
         return None
+    counts = all_counts[-1]
+    steps = [
+        {"epoch": one.epoch, "iteration": one.iteration, "counts": matrix}
+        for one, matrix in zip(kept, all_counts, strict=True)
+    ]
     return Matrix(
         key,
         str(shown[-1].data.get("split", "")),
@@ -113,6 +125,23 @@ def embedding(key: str, shown: Sequence[Shown]) -> Embedding | None:
         return None
     notes = [f"{MOST_POINTS:,} of {count:,} points are shown"] if count > MOST_POINTS else []
     return Embedding(key, str(newest.get("split", "")), str(newest.get("method", "")), classes, steps, notes)
+
+
+def mistakes(shown: Sequence[Shown]) -> list[Mistake]:
+    """The newest worst mistakes; none if what is there does not fit."""
+    try:
+        return [
+            Mistake(
+                str(one["sample"]),
+                str(one["truth"]),
+                str(one["predicted"]),
+                _short(float(one["probability"])),
+                _short(float(one["truth_probability"])),
+            )
+            for one in shown[-1].data["worst"]
+        ]
+    except (KeyError, TypeError, ValueError):
+        return []
 
 
 def _points(one: Shown, classes: int) -> dict[str, Any]:

@@ -68,7 +68,8 @@ class Embedder:
         for turn in range(MOST_STEPS - 1):  # one earlier picture of each name at a time
             for name, found in named.items():
                 earlier = _spread(len(found) - 1)
-                if turn < len(earlier) and strips[name].steps:
+                newest = strips[name].steps[0] if strips[name].steps else None
+                if turn < len(earlier) and newest and len(newest.address) <= left:  # it would hardly fit otherwise
                     one = self._fitting(found[earlier[turn]], left)
                     if one is not None:
                         strips[name].steps.append(one)
@@ -119,7 +120,7 @@ def _embed(shown: Shown, largest: tuple[int, int], quality: int) -> Embedded:
         picture = image.convert("RGB")
     picture.thumbnail(largest, Image.Resampling.LANCZOS)
     file = BytesIO()
-    picture.save(file, "WEBP", quality=quality, method=2)
+    picture.save(file, "WEBP", quality=quality, method=0)  # slower methods save little
     return Embedded(shown, _address("webp", file.getvalue()), *picture.size, is_reduced=not fits)
 
 

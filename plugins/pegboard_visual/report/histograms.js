@@ -52,7 +52,7 @@ function startHistograms() {
   const lines = () => {
     const found = all.quantiles[select.value] ?? { epochs: [], lines: {} };
     const names = Object.keys(found.lines).sort((one, other) => other - one);
-    return names.map((name, number) => ({ label: name === "0.5" ? "median" : `quantile ${name}`, colour: colour(number, Math.max(9, names.length)), role: "val", xs: found.epochs, ys: found.lines[name] }));
+    return names.map((name, number) => ({ label: name === "0.5" ? "median" : `quantile ${name}`, colour: colour(number, names.length), role: "val", xs: found.epochs, ys: found.lines[name] }));
   };
   const show = () => { bars(); redraw?.(lines(), "epoch"); };
   select.addEventListener("change", show);

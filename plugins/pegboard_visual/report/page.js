@@ -59,9 +59,9 @@ function makeLegend(labels, colours, change) {
   return make("div", { class: "legend", role: "group", "aria-label": "Shown" }, ...buttons);
 }
 
-/** The colour of the n-th of several things; beyond eight, hues between. */
-function colour(place, of = 8) {
-  return of <= 8 ? `var(--c${place % 8})` : `hsl(${Math.round((360 * place) / of)} 55% ${place % 2 ? 45 : 58}%)`;
+/** The colour of the n-th of several things; beyond ten, hues between. */
+function colour(place, of = 10) {
+  return of <= 10 ? `var(--c${place % 10})` : `hsl(${Math.round((360 * place) / of)} 55% ${place % 2 ? 45 : 58}%)`;
 }
 
 function startPictures() {

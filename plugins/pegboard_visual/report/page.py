@@ -5,7 +5,7 @@ import json
 import os
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import strftime
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from pegboard import Shown
 from pegboard.registry import HOOKS
 from pegboard_visual.report import drawn, words
-from pegboard_visual.report.curves import charts
+from pegboard_visual.report.curves import Chart, charts
 from pegboard_visual.report.embed import Embedder, Strip
 from pegboard_visual.report.recorded import Recorded
 
@@ -56,6 +56,7 @@ class Gallery:
     matrices: list[drawn.Matrix] = field(default_factory=list)
     embeddings: list[drawn.Embedding] = field(default_factory=list)
     histograms: drawn.Histograms | None = None
+    mistakes: list[list[drawn.Mistake]] = field(default_factory=list)
     strips: list[Strip] = field(default_factory=list)
     names: list[str] = field(default_factory=list)  # of the strips, before any is embedded
 
@@ -71,13 +72,14 @@ def write(run: Recorded, file: Path, embedder: Embedder | None = None) -> None:
     embedder = embedder or Embedder()
     galleries, named = _galleries(run.pictures)
     data = {
-        "charts": [asdict(chart) for chart in charts([run])],
+        "charts": _as_data(charts([run])),
         "runs": [run.name],
         "confusion": [{"key": m.key, "steps": m.steps} for g in galleries for m in g.matrices if m.steps],
-        "embedding": [asdict(e) for g in galleries for e in g.embeddings],
-        "histograms": next((asdict(g.histograms) for g in galleries if g.histograms), None),
+        "embedding": [vars(e) for g in galleries for e in g.embeddings],
+        "histograms": next((vars(g.histograms) for g in galleries if g.histograms), None),
     }
-    room = LARGEST - len(json.dumps(data)) - sum(map(len, map(str, run.settings))) * 3
+    script_data = _script_data(data)
+    room = LARGEST - len(script_data) - sum(map(len, map(str, run.settings))) * 3
     strips = {strip.name: strip for strip in embedder.strips(named, max(LEAST_FOR_PICTURES, room - 200_000))}
     for gallery in galleries:
         gallery.strips = [strips[name] for name in gallery.names if name in strips]
@@ -91,7 +93,8 @@ def write(run: Recorded, file: Path, embedder: Embedder | None = None) -> None:
         "hooks": sorted(run.summary.get("hook_seconds", {}).items(), key=lambda item: -item[1]),
         "command": words.repeats(run),
         "notes": [*run.notes, *embedder.notes],
-        "data": data,
+        "charts": data["charts"],
+        "script_data": script_data,
     }
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, cache_size=8
@@ -110,6 +113,7 @@ def compare(runs: Sequence[Recorded], file: Path) -> None:
     embedded = {strip.name: strip.steps[-1] for strip in strips}
     names = sorted({name for name, _ in named})
     pictures = [(name, [embedded.get(f"{number}/{name}") for number in range(len(runs))]) for name in names]
+    drawn_charts = _as_data(charts(runs))
     results = list(dict.fromkeys(name for run in runs for name in run.summary.get("final", {})))
     context = {
         "title": "Comparison: " + ", ".join(named_runs),
@@ -118,15 +122,26 @@ def compare(runs: Sequence[Recorded], file: Path) -> None:
         "differences": _differences(runs),
         "pictures": [(name, row) for name, row in pictures if sum(one is not None for one in row) > 1],
         "notes": [*(note for run in runs for note in run.notes), *embedder.notes],
-        "data": {"charts": [asdict(chart) for chart in charts(runs)], "runs": named_runs},
+        "charts": drawn_charts,
+        "script_data": _script_data({"charts": drawn_charts, "runs": named_runs}),
     }
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     _render(environment, "comparison.html", context, file)
 
 
+def _as_data(found: Sequence[Chart]) -> list[dict[str, Any]]:
+    return [{"title": chart.title, "series": [vars(series) for series in chart.series]} for chart in found]
+
+
+def _script_data(data: Mapping[str, Any]) -> Any:
+    """JSON in which no character can end the script element around it."""
+    from jinja2.utils import htmlsafe_json_dumps
+
+    return htmlsafe_json_dumps(data, dumps=json.dumps, allow_nan=False, separators=(",", ":"))
+
+
 def _render(environment: Any, template: str, context: dict[str, Any], file: Path) -> None:
     """Every text is escaped by the template; the page's own script is the only one that its browser will run."""
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.filters |= {
         "figure": words.figure, "percent": words.percent, "spoken": words.spoken, "when": words.when,
     }  # fmt: skip
@@ -163,6 +178,8 @@ def _galleries(pictures: Sequence[Shown]) -> tuple[list[Gallery], dict[str, list
         elif gallery.key == "histograms" and not gallery.histograms and (bars := drawn.histograms(found)):
             gallery.histograms = bars
             continue
+        elif gallery.key == "mistakes" and (worst := drawn.mistakes(found)):
+            gallery.mistakes.append(worst)
         gallery.names.append(name)
     for gallery in galleries.values():
         rank = {split: place for place, split in enumerate(drawn.SPLITS)}

@@ -1,15 +1,32 @@
 """A hook that shows a picture of every kind that the report knows, from what the run really computes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
-from pegboard import HOOKS, Batch, Hook, Runner
+from pegboard import Batch, Hook, Runner, plugins
+from pegboard.registry import BOARDS
+from tests import runs
 
 
-@HOOKS.register
+@contextmanager
+def hung() -> Iterator[None]:
+    """The tiny parts and the hook on their boards; what the fixture ``boards`` does, for a whole module."""
+    plugins.installed_plugins()
+    before = {
+        name: ({part: list(entries) for part, entries in board.entries.items()}, list(board.bridges))
+        for name, board in BOARDS.items()
+    }
+    runs.hang_up()
+    BOARDS["hooks"].register(Pictured)
+    yield
+    for name, (entries, bridges) in before.items():
+        BOARDS[name].entries, BOARDS[name].bridges = entries, bridges
+
+
 class Pictured(Hook):
     """After each validation, one picture a kind; ``names`` of classes as the data has them.
 
@@ -62,8 +79,10 @@ class Pictured(Hook):
         )
         centred = outputs - outputs.mean(0)
         points = (centred @ torch.linalg.svd(centred, full_matrices=False)[2][:2].T).tolist()
-        data = {"kind": "embedding", "split": "valid", "points": points, "targets": targets.tolist(), "classes": classes,
-                "method": "PCA"}  # fmt: skip
+        data = {
+            "kind": "embedding", "split": "valid", "points": points, "targets": targets.tolist(), "classes": classes,
+            "method": "PCA",
+        }  # fmt: skip
         run.show("Embedding_valid", grid, "", data)
         run.show("Histograms", grid, "", self.histograms(run))
         for kind in ("cam", "feature_maps", "kernels", "samples"):
