@@ -49,7 +49,8 @@ function lineChart(place, series, options) {
   }
   place.append(plot, said);
   if (series.length > 1) {
-    place.append(makeLegend(series.map((one) => one.label), series.map((one) => one.colour), (now) => { shown = now; draw(); }));
+    place.append(makeLegend(series.map((one) => one.label), series.map((one) => one.colour), (now) => { shown = now; draw(); },
+      series.map((one) => ["line", one.dashed ? "dashed" : "", one.role === "step" && series.some((other) => other.role !== "step") ? "thin" : ""].join(" ").trim())));
   }
 
   function draw() {

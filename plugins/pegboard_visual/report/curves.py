@@ -72,7 +72,7 @@ def _place(name: str) -> tuple[str, str, str]:
     if slash and prefix in SPLITS:
         return rest, SPLITS[prefix], prefix
     if name == "loss":
-        return "loss", "training, recent iterations", "step"
+        return "loss", "training, recent", "step"
     if name == "lr" or prefix == "lr":
         return "learning rate", rest or "learning rate", "step"
     return name, name, "step"

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from pegboard import Runner
     from pegboard_visual.report.embed import Embedder
 
-FIRST_COST = 1.5  # seconds that the first page is expected to take, with all that it imports
+FIRST_COST = 2.5  # seconds that the first page is expected to take, with all that it imports
 
 
 class Report(Hook):
     """Write ``report.html`` into the run folder: at the end, however the run ends, and after validations.
 
     After a validation only while all its writing stays within ``share`` of the run's time so far, by its own measured
-    cost; so a run of less than two and a half minutes has its report at the end alone.
+    cost; so a run of less than four minutes has its report at the end alone.
 
     Args:
         share: of the run's time that may go into refreshing the page, from 0 (only at the end).

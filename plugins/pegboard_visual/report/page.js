@@ -46,10 +46,10 @@ function makeSlider(names, label, choose) {
 }
 
 /** Buttons that switch parts of a drawing on and off. */
-function makeLegend(labels, colours, change) {
+function makeLegend(labels, colours, change, classes = []) {
   const shown = labels.map(() => true);
   const buttons = labels.map((label, place) => make("button", {
-    type: "button", "aria-pressed": "true", style: `--k: ${colours[place]}`,
+    type: "button", class: classes[place] ?? "", "aria-pressed": "true", style: `--k: ${colours[place]}`,
     onclick: (event) => {
       shown[place] = !shown[place];
       event.currentTarget.setAttribute("aria-pressed", shown[place]);

@@ -118,7 +118,7 @@ def compare(runs: Sequence[Recorded], file: Path) -> None:
     context = {
         "title": "Comparison: " + ", ".join(named_runs),
         "runs": list(zip(named_runs, runs, [_link(run, file) for run in runs], strict=True)),
-        "results": [name for split in ("val/", "train/") for name in results if name.startswith(split)],
+        "results": sorted(results, key=_what_matters),
         "differences": _differences(runs),
         "pictures": [(name, row) for name, row in pictures if sum(one is not None for one in row) > 1],
         "notes": [*(note for run in runs for note in run.notes), *embedder.notes],
@@ -197,12 +197,17 @@ def _absent(galleries: Sequence[Gallery]) -> list[Kind]:
 def _metrics(run: Recorded) -> list[dict[str, Any]]:
     """The last and best of each figure; what was measured on validation data first, and loss last."""
     final, best = run.summary.get("final", {}), run.summary.get("best", {})
-    order = sorted(final, key=lambda name: (not name.startswith("val/"), name.endswith("/loss")))
+    order = sorted(final, key=_what_matters)
     return [
         {"name": name, "value": final[name], "best": best.get(name, {}).get("value"),
          "epoch": best.get(name, {}).get("epoch")}
         for name in order
     ]  # fmt: skip
+
+
+def _what_matters(name: str) -> tuple[bool, bool]:
+    """Validation before training, metrics before the loss."""
+    return not name.startswith("val/"), name.endswith("/loss")
 
 
 def _epoch_table(run: Recorded) -> dict[str, Any]:
