@@ -63,6 +63,8 @@ def kept(run: "Runner") -> Iterator[None]:
             run.summary = summary(run, outcome, time.perf_counter() - started)
             write_json(run.folder / "summary.json", run.summary)
             run.call("on_end", summary=run.summary)
+            run.summary["hook_seconds"] = _hook_seconds(run)  # with what the report has taken
+            write_json(run.folder / "summary.json", run.summary)
             _warn_of_stand_in(run)
             logger.info("%s; everything is in %s%s", run.stop_reason or outcome, run.folder, _report(run))
 
@@ -91,6 +93,10 @@ def _environment(run: "Runner") -> dict[str, Any]:
     }
 
 
+def _hook_seconds(run: "Runner") -> dict[str, float]:
+    return {name: round(spent, 3) for name, spent in run.hook_seconds.items()}
+
+
 def summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
     """What is to be said of a run so far.
 
@@ -109,7 +115,7 @@ def summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
         "images_per_second": round(run.speed.steady, 1),
         "data_wait": round(run.speed.data_wait, 4),
         "wall_seconds": round(seconds, 3),
-        "hook_seconds": {name: round(spent, 3) for name, spent in run.hook_seconds.items()},
+        "hook_seconds": _hook_seconds(run),
         "versions": versions(),
         "exit": outcome,
     }

@@ -21,6 +21,7 @@ from pegboard_visual.report.curves import POINTS, charts
 from pegboard_visual.report.hook import Report
 from pegboard_visual.report.recorded import find, read
 from tests import runs
+from tests.conftest import Command
 from tests.plugins.pegboard_visual.pictured import hung
 
 EVIL = "<script>alert(1)</script>"
@@ -338,6 +339,16 @@ def test_training_is_the_same_with_it(tmp_path: Path) -> None:
         assert runs.same(one[key], other[key]), key
     assert runs.records(tmp_path / "without") == runs.records(tmp_path / "with")
     assert run.hook_seconds["report"] > 0
+
+
+def test_what_the_last_page_took_is_in_the_summary(folder: Path) -> None:
+    assert json.loads((folder / "summary.json").read_text())["hook_seconds"]["report"] > 0
+
+
+def test_nothing_is_imported_before_a_page_is_written(python: Command) -> None:
+    script = "import sys, pegboard_visual.report.hook; print({'jinja2', 'PIL', 'matplotlib'} & {*sys.modules})"
+    done = python("-c", script)
+    assert done.stdout.strip() == "set()", done.stderr
 
 
 def test_the_last_line_names_the_report(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
