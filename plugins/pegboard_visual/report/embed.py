@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pegboard import Shown
 
@@ -47,7 +47,7 @@ class Strip:
 class Embedder:
     """Turns pictures into addresses, each file once, so that a page that is written again costs little."""
 
-    known: dict[tuple[Path, int, int], Embedded | None] = field(default_factory=dict)
+    known: dict[tuple[Path, int, int], Embedded] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def strips(self, named: dict[str, list[Shown]], budget: int) -> list[Strip]:
@@ -94,10 +94,10 @@ class Embedder:
             key = (shown.path, shown.path.stat().st_mtime_ns, size)
             if key not in self.known:
                 self.known[key] = _embed(shown, (size, SMALLER * 2 if smaller else TALL), 60 if smaller else 84)
-        except (OSError, UnidentifiedImageError):
+        except (OSError, Image.DecompressionBombError):
             return None
         found = self.known[key]
-        return found if found is not None and len(found.address) <= most else None
+        return found if len(found.address) <= most else None
 
 
 def _spread(count: int) -> list[int]:

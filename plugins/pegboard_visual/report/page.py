@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import strftime
 from typing import Any
+from urllib.parse import quote
 
 from pegboard import Shown
 from pegboard.registry import HOOKS
@@ -20,7 +21,7 @@ from pegboard_visual.report.recorded import Recorded
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "chart.js", "confusion.js", "embedding.js", "histograms.js", "start.js")
 LARGEST = 4_800_000  # characters of a page
-LEAST_FOR_PICTURES = 500_000
+LEAST_FOR_PICTURES, ROOM_FOR_THE_REST = 500_000, 200_000
 MOST_EPOCH_ROWS = 200
 
 
@@ -67,8 +68,6 @@ def write(run: Recorded, file: Path, embedder: Embedder | None = None) -> None:
     Args:
         embedder: of the page's last writing, so that pictures are not encoded again.
     """
-    from jinja2 import Environment, FileSystemLoader
-
     embedder = embedder or Embedder()
     galleries, named = _galleries(run.pictures)
     data = {
@@ -79,8 +78,9 @@ def write(run: Recorded, file: Path, embedder: Embedder | None = None) -> None:
         "histograms": next((vars(g.histograms) for g in galleries if g.histograms), None),
     }
     script_data = _script_data(data)
-    room = LARGEST - len(script_data) - sum(map(len, map(str, run.settings))) * 3
-    strips = {strip.name: strip for strip in embedder.strips(named, max(LEAST_FOR_PICTURES, room - 200_000))}
+    # What the tables take is a guess on the safe side: a row's text, and three times as much around it.
+    room = LARGEST - ROOM_FOR_THE_REST - len(script_data) - 4 * sum(len("".join(one)) for one in run.settings)
+    strips = {strip.name: strip for strip in embedder.strips(named, max(LEAST_FOR_PICTURES, room))}
     for gallery in galleries:
         gallery.strips = [strips[name] for name in gallery.names if name in strips]
     context = {
@@ -96,16 +96,11 @@ def write(run: Recorded, file: Path, embedder: Embedder | None = None) -> None:
         "charts": data["charts"],
         "script_data": script_data,
     }
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, cache_size=8
-    )
-    _render(environment, "run.html", context, file)
+    _render("run.html", context, file)
 
 
 def compare(runs: Sequence[Recorded], file: Path) -> None:
     """Write several runs side by side: curves overlaid, results and what differs in their configs as tables."""
-    from jinja2 import Environment, FileSystemLoader
-
     named_runs = labels(runs)
     named = {(name, number): shown for number, run in enumerate(runs) for name, shown in _newest(run.pictures).items()}
     embedder = Embedder()
@@ -125,8 +120,7 @@ def compare(runs: Sequence[Recorded], file: Path) -> None:
         "charts": drawn_charts,
         "script_data": _script_data({"charts": drawn_charts, "runs": named_runs}),
     }
-    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    _render(environment, "comparison.html", context, file)
+    _render("comparison.html", context, file)
 
 
 def _as_data(found: Sequence[Chart]) -> list[dict[str, Any]]:
@@ -140,8 +134,11 @@ def _script_data(data: Mapping[str, Any]) -> Any:
     return htmlsafe_json_dumps(data, dumps=json.dumps, allow_nan=False, separators=(",", ":"))
 
 
-def _render(environment: Any, template: str, context: dict[str, Any], file: Path) -> None:
+def _render(template: str, context: dict[str, Any], file: Path) -> None:
     """Every text is escaped by the template; the page's own script is the only one that its browser will run."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "figure": words.figure, "percent": words.percent, "spoken": words.spoken, "when": words.when,
     }  # fmt: skip
@@ -250,4 +247,4 @@ def _newest(pictures: Sequence[Shown]) -> dict[str, Shown]:
 def _link(run: Recorded, file: Path) -> str:
     """The run's own report, as seen from the page; empty if it has none."""
     page = run.folder / "report.html"
-    return Path(os.path.relpath(page, file.resolve().parent)).as_posix() if page.is_file() else ""
+    return quote(Path(os.path.relpath(page, file.resolve().parent)).as_posix()) if page.is_file() else ""
