@@ -372,7 +372,7 @@ class Runner:
         groups = self.optimizer.param_groups
         self.pending |= {"loss": loss, "lr": groups[0]["lr"]}
         if len(groups) > 1:
-            self.pending |= {f"lr/{group['name']}": group["lr"] for group in groups}
+            self.pending |= {f"lr/{group.get('name', 'added')}": group["lr"] for group in groups}
         self.write_record()
 
     def write_record(self) -> None:

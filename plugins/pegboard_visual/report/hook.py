@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 from pegboard import Hook, PegboardError
 
 if TYPE_CHECKING:
-    from pegboard import Runner
+    from pegboard import Runner, Shown
     from pegboard_visual.report.embed import Embedder
 
-FIRST_COST = 2.5  # seconds that the first page is expected to take, with all that it imports
+FIRST_COST, PICTURE_COST = 0.5, 0.2  # seconds that the first page is expected to take, and each picture in it
 
 
 class Report(Hook):
     """Write ``report.html`` into the run folder: at the end, however the run ends, and after validations.
 
     After a validation only while all its writing stays within ``share`` of the run's time so far, by its own measured
-    cost; so a run of less than four minutes has its report at the end alone.
+    cost; so a short run has its report at the end alone.
 
     Args:
         share: of the run's time that may go into refreshing the page, from 0 (only at the end).
@@ -45,6 +45,10 @@ class Report(Hook):
 
     def on_end(self, run: "Runner", summary: Mapping[str, Any]) -> None:
         self._write(run, summary)
+
+    def on_show(self, run: "Runner", shown: "Shown") -> None:
+        if self.embedder is None:  # before the first page
+            self.last_cost += PICTURE_COST
 
     def _write(self, run: "Runner", summary: Mapping[str, Any]) -> None:
         before = perf_counter()
