@@ -12,6 +12,7 @@ HOOKS = {
     "Histograms": "histograms_hook",
     "Kernels": "kernels_hook",
     "Mistakes": "mistakes_hook",
+    "Report": "report.hook",
     "Samples": "samples_hook",
     "TensorBoard": "tensorboard",
 }
@@ -25,16 +26,29 @@ def pegboard_register(boards: Boards) -> None:
 
 @hookimpl
 def pegboard_commands() -> dict[str, Any]:
-    from pegboard_visual.commands import cam, confusion, embedding, histograms, kernels, maps, mistakes, samples
+    from pegboard_visual.commands import (
+        cam,
+        confusion,
+        curves,
+        embedding,
+        histograms,
+        kernels,
+        maps,
+        mistakes,
+        report,
+        samples,
+    )
 
     modules = {
         "cam": cam,
         "confusion": confusion,
+        "curves": curves,
         "embedding": embedding,
         "histograms": histograms,
         "kernels": kernels,
         "maps": maps,
         "mistakes": mistakes,
+        "report": report,
         "samples": samples,
     }
     return {name: (module.HELP, module.add_arguments, module.run) for name, module in modules.items()}

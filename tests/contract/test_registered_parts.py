@@ -294,7 +294,14 @@ def test_a_transform_that_depends_on_the_batch_is_caught(specimen: type[Transfor
 
 # -- hooks: resumed as uninterrupted ---------------------------------------------------------------------------------
 
-CLOCK = {"last_line", "last_draw", "timing.jsonl"}  # attributes and keys that hold what the clock said
+CLOCK = {
+    "last_line",
+    "last_draw",
+    "timing.jsonl",
+    "started",
+    "spent",
+    "last_cost",
+}  # attributes and keys that hold what the clock said
 
 
 def plain(value: Any) -> Any:

@@ -167,6 +167,7 @@ DEFAULT_HOOKS: Mapping[str, Mapping[str, Any] | None] = {
     "progress": {"type": "Progress"},
     "checkpoint": {"type": "Checkpoint"},
     "tensorboard": {"type": "TensorBoard"},
+    "report": {"type": "Report"},
 }
 
 

@@ -33,6 +33,7 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "on_exception": ("error",),
     "after_train": (),
     "after_run": (),
+    "on_end": ("summary",),
 }
 
 
@@ -62,6 +63,7 @@ class Hook:
     ``before_checkpoint(run, state)``                state: the dict that is about to be written
     ``after_checkpoint(run, path)``                  the file is complete
     ``on_exception(run, error)``                     the run is about to end because of it
+    ``on_end(run, summary)``                         last, however the run ended; summary.json is written
     ================================================ ==========================================================
     """
 

@@ -412,11 +412,14 @@ class Runner:
     # -- records and checkpoints ---------------------------------------------------------------------------------
 
     def log_iteration(self) -> None:
-        """Put the training loss since the last time, and the learning rate, into a record of its own."""
+        """Put the training loss since the last time, and the learning rates, into a record of their own."""
         self.speed.read(self.iteration, self.figures.total)
         loss = self.figures.recent_loss()
         non_finite.stop(self)
-        self.pending |= {"loss": loss, "lr": self.optimizer.param_groups[0]["lr"]}
+        groups = self.optimizer.param_groups
+        self.pending |= {"loss": loss, "lr": groups[0]["lr"]}
+        if len(groups) > 1:
+            self.pending |= {f"lr/{group.get('name', 'added')}": group["lr"] for group in groups}
         self.write_record()
 
     def write_record(self) -> None:

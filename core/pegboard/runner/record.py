@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pegboard.checkpoint import Checkpoints
-from pegboard.config import to_json, to_python
+from pegboard.config import to_json, to_python, with_origins
 from pegboard.console import LogFile
 from pegboard.errors import PegboardError
 from pegboard.pictures import Pictures
@@ -61,6 +61,7 @@ def make_folder(run: "Runner") -> None:
             Pictures(run.folder / "figures").forget_after(run.iteration)  # they are drawn again
         replace_text(run.folder / "config.py", to_python(run.config.values))
         replace_text(run.folder / "config.json", to_json(run.config.values))
+        write_json(run.folder / "origins.json", {path: place for path, _, place in with_origins(run.config)})
     except OSError as error:
         raise PegboardError(
             f"the run cannot be written to {error.filename or run.chosen_folder}: {error.strerror}"
@@ -94,10 +95,19 @@ def kept(run: "Runner") -> Iterator[None]:
                 ) from error
             raise
         finally:
-            run.summary = _summary(run, outcome, time.perf_counter() - started)
+            run.summary = summary(run, outcome, time.perf_counter() - started)
+            _write_summary(run)
+            run.call("on_end", summary=run.summary)
+            run.summary["hook_seconds"] = _hook_seconds(run)  # with what the report has taken
             _write_summary(run)
             _warn_of_stand_in(run)
-            logger.info("%s; everything is in %s", run.stop_reason or outcome, run.folder)
+            logger.info("%s; everything is in %s%s", run.stop_reason or outcome, run.folder, _report(run))
+
+
+def _report(run: "Runner") -> str:
+    """Where to read about the run, if the hook of that name has written it."""
+    page = run.folder / "report.html"
+    return f"; its report is {page}" if "report" in run.hooks and page.is_file() else ""
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -119,8 +129,18 @@ def _warn_of_stand_in(run: "Runner") -> None:
         logger.warning("the data is a STAND-IN drawn by code; no figure of this run says anything about real images")
 
 
-def _summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
-    summary = {
+def _hook_seconds(run: "Runner") -> dict[str, float]:
+    return {name: round(spent, 3) for name, spent in run.hook_seconds.items()}
+
+
+def summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
+    """What is to be said of a run so far.
+
+    Args:
+        outcome: finished, stopped, interrupted or failed; anything else for a run that goes on.
+        seconds: that it has taken.
+    """
+    said = {
         "config": run.name,
         "data": run.data_label,
         "seed": run.seed,
@@ -131,13 +151,13 @@ def _summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
         "images_per_second": round(run.speed.steady, 1),
         "data_wait": round(run.speed.data_wait, 4),
         "wall_seconds": round(seconds, 3),
-        "hook_seconds": {name: round(spent, 3) for name, spent in run.hook_seconds.items()},
+        "hook_seconds": _hook_seconds(run),
         "versions": versions(),
         "exit": outcome,
     }
     if run.skipped:
-        summary["skipped_steps"] = run.skipped
+        said["skipped_steps"] = run.skipped
     loaders = {"train": run.train_loader, "val": run.val_loader}
     if bad := {split: len(loader.bad.found) for split, loader in loaders.items() if loader and loader.bad.found}:
-        summary["bad_samples"] = bad
-    return {**summary, "stop_reason": run.stop_reason} if run.stop_reason else summary
+        said["bad_samples"] = bad
+    return {**said, "stop_reason": run.stop_reason} if run.stop_reason else said

@@ -144,7 +144,12 @@ def test_a_run_leaves_its_folder(trained: tuple[Path, Done]) -> None:
     assert latest.is_symlink() and not latest.readlink().is_absolute()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", str(latest.readlink()))
     files = {"config.py", "config.json", "environment.json", "metrics.jsonl", "timing.jsonl", "summary.json", "log.txt"}
-    assert {path.name for path in latest.iterdir()} >= files | {"checkpoints", "tensorboard"}
+    assert {path.name for path in latest.iterdir()} >= files | {
+        "checkpoints",
+        "tensorboard",
+        "origins.json",
+        "report.html",
+    }
     assert not list(latest.rglob(".*")), "temporary files were left"
     assert {path.name for path in (latest / "checkpoints").iterdir()} == {
         "index.json", "iteration_00000005.pt", "iteration_00000010.pt",
@@ -168,7 +173,7 @@ def test_a_summary_has_every_key(trained: tuple[Path, Done]) -> None:
 
 def test_an_environment_says_what_the_figures_depend_on(trained: tuple[Path, Done]) -> None:
     found = json.loads((trained[0] / "runs" / "tiny" / "latest" / "environment.json").read_text())
-    assert found["hooks"] == ["log", "progress", "checkpoint", "tensorboard"]
+    assert found["hooks"] == ["log", "progress", "checkpoint", "tensorboard", "report"]
     assert (found["device"], found["threads"], found["engine"], found["seed"]) == ("cpu", 1, "memory", 0)
     assert re.fullmatch(r"[0-9a-f]{16}", found["data_fingerprint"])
     assert found["command"][-1] == "tiny.py"

@@ -48,6 +48,7 @@ def test_hook_points_fire_in_the_order_of_the_design(tmp_path: Path) -> None:
         "before_checkpoint",
         "after_checkpoint",
         "after_run",
+        "on_end",
     ]
 
 
@@ -71,7 +72,7 @@ def test_points_of_test_and_exception_fire_too(tmp_path: Path) -> None:
     points.clear()
     with pytest.raises(ValueError, match="no forward"):
         runs.train(tmp_path / "b", hooks={"recorder": probe}, model=runs.hang("models", "fails", Fails()))
-    assert points[-2:] == ["before_train_iter", "on_exception"]
+    assert points[-3:] == ["before_train_iter", "on_exception", "on_end"]
     assert json.loads((tmp_path / "b" / "summary.json").read_text())["exit"] == "failed"
     assert "no forward" in (tmp_path / "b" / "log.txt").read_text()
 

@@ -57,6 +57,7 @@ OBSERVERS: dict[str, tuple[dict[str, Any], set[str]]] = {
         {f"{layer}_{kind}" for layer in ("conv1", "conv2") for kind in ("all", "split_in_channel")},
     ),
     "Mistakes": ({"type": "Mistakes", "images": 2, "every": "1 epoch"}, {"Mistakes_valid"}),
+    "Report": ({"type": "Report", "share": 1e6}, set()),
     "Samples": ({"type": "Samples", "images": 4, "every": "1 epoch"}, {"Samples"}),
     "TensorBoard": ({"type": "TensorBoard"}, set()),
 }

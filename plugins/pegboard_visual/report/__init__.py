@@ -1,0 +1,1 @@
+"""A run explained in one page: ``report.html``."""

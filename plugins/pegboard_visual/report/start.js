@@ -1,0 +1,8 @@
+startPictures();
+startTables();
+startSettings();
+startCommand();
+startCurves();
+startConfusion();
+startEmbeddings();
+startHistograms();
