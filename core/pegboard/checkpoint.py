@@ -189,11 +189,11 @@ def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
         near = did_you_mean(path.name, [file.name for file in path.parent.glob("*")] if path.parent.is_dir() else [])
         raise CheckpointError(f"there is no checkpoint {path}{near}")
     sha256 = sha256 or _listed_sha256(path)
+    if sha256 is not None and _sha256(path) != sha256:
+        raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one it was written with")
+    refuse_bomb(path)  # before anything unpacks it
     if sha256 is None:
         _refuse_wrong_crc(path)
-    elif _sha256(path) != sha256:
-        raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one it was written with")
-    refuse_bomb(path)
     try:
         with warnings.catch_warnings(action="ignore"):  # of torch, about pickles that it did not write
             loaded = torch.load(path, map_location="cpu", weights_only=True)

@@ -4,6 +4,7 @@ import builtins
 import functools
 import io
 import json
+import logging
 import os
 import pickle
 import resource
@@ -220,7 +221,9 @@ def test_a_safetensors_file_that_lies(old: bytes, new: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["../outside.pt", "/etc/passwd", "..", "", "a/b.pt", "index.json", 3, None])
-def test_an_index_cannot_name_files_elsewhere_to_be_read_or_removed(name: Any) -> None:
+def test_an_index_cannot_name_files_elsewhere_to_be_read_or_removed(
+    name: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     """Saving removes the oldest files that the index lists: a run folder from a stranger could name anything."""
     outside = Path("outside.pt")
     outside.write_bytes(b"mine")
@@ -228,14 +231,18 @@ def test_an_index_cannot_name_files_elsewhere_to_be_read_or_removed(name: Any) -
     checkpoints.save({"iteration": 1, "epoch": 0}, keep=1)
     index = json.loads((checkpoints.folder / "index.json").read_text())
     (checkpoints.folder / "index.json").write_text(json.dumps([{**index[0], "file": name}]))
-    for use in (checkpoints.newest, lambda: checkpoints.save({"iteration": 2, "epoch": 0}, keep=1)):
-        with pytest.raises(CheckpointError, match="expected a list of files in the same folder"):
-            use()
-    assert outside.read_bytes() == b"mine"
+    with caplog.at_level(logging.WARNING, "pegboard"):
+        path, state = checkpoints.newest()
+    assert (path.name, state["iteration"]) == ("iteration_00000001.pt", 1)  # what lies in the folder itself
+    assert "index.json is damaged: expected a list of files in the same folder" in caplog.text
+    checkpoints.save({"iteration": 2, "epoch": 0}, keep=1)
+    assert outside.read_bytes() == b"mine" and Path("/etc/passwd").is_file()
 
 
 @pytest.mark.parametrize("text", ["{}", "3", "[3]", '[{"file": "a.pt"}]', "[[]]", '"a"', "null"])
 def test_an_index_that_is_no_list_of_entries(text: str) -> None:
     Path("index.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"index\.json is damaged"):
+        Checkpoints(Path()).index()
+    with pytest.raises(CheckpointError, match="there is no whole checkpoint"):
         Checkpoints(Path()).newest()
