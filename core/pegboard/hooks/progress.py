@@ -60,7 +60,8 @@ class Progress(Hook):
             self._line(run, values)
 
     def _line(self, run: "Runner", values: Mapping[str, Any]) -> None:
-        shown = {name: value for name, value in values.items() if name not in ("epoch", "iteration")}
+        hidden = ("epoch", "iteration")  # and the rates of groups, of which there may be dozens
+        shown = {name: value for name, value in values.items() if name not in hidden and not name.startswith("lr/")}
         figures = "  ".join(f"{name} {_figure(value)}" for name, value in shown.items())
         epoch = values.get("epoch", run.epoch + 1)
         of = f"/{run.epochs}" if run.epochs else ""
