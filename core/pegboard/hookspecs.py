@@ -10,7 +10,9 @@ import pluggy
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from typing import Any
 
     from pegboard.config import Config
     from pegboard.errors import Problem
@@ -56,4 +58,17 @@ def pegboard_commands() -> "dict[str, tuple[str, Callable[[ArgumentParser], None
     May not: import torch.
     Returns: command name -> (one line of help, function that adds arguments to a parser, function that takes the
     parsed ``Namespace`` and returns the exit status).
+    """
+
+
+@hookspec
+def pegboard_examples(folder: "Path") -> "Mapping[str, Mapping[str, Mapping[str, Any]]]":  # type: ignore[empty-body]
+    """Say from which arguments each part can be tried, where it needs any beside those that the run supplies.
+
+    Args:
+        folder: an empty folder, for small files that an example needs, such as the images of a dataset.
+
+    When: by ``pegboard.testing`` and ``pegboard plugins --doctor``, never in a run.
+    May not: download.
+    Returns: board -> part -> arguments, e.g. ``{"transforms": {"Darken": {"most": 0.3}}}``.
     """

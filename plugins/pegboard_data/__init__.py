@@ -1,5 +1,6 @@
 """Datasets, transforms on whole batches, and the commands that split, list, verify and measure image data."""
 
+from pathlib import Path
 from typing import Any
 
 from pegboard import Boards, Bridge, Config, Problem, hookimpl
@@ -56,3 +57,10 @@ def pegboard_check(config: Config) -> list[Problem]:
 def pegboard_commands() -> dict[str, Any]:
     modules = {"split": split, "index": index, "verify": verify, "stats": stats, "cross-validate": cross_validate}
     return {name: (module.HELP, module.add_arguments, module.run) for name, module in modules.items()}
+
+
+@hookimpl
+def pegboard_examples(folder: Path) -> dict[str, Any]:
+    from pegboard_data.examples import examples
+
+    return examples(folder)

@@ -1,5 +1,6 @@
 """Seeing what a run does: TensorBoard, and where an image speaks for a class."""
 
+from pathlib import Path
 from typing import Any
 
 from pegboard import Boards, hookimpl
@@ -15,3 +16,8 @@ def pegboard_register(boards: Boards) -> None:
 @hookimpl
 def pegboard_commands() -> dict[str, Any]:
     return {"cam": (cam_command.HELP, cam_command.add_arguments, cam_command.run)}
+
+
+@hookimpl
+def pegboard_examples(folder: Path) -> dict[str, Any]:
+    return {"hooks": {"GradCAM": {"images": 2}}}  # to be quick; it needs none
