@@ -1,7 +1,9 @@
 """What a plugin package may define. Each docstring is the whole contract; no other file needs to be read.
 
 A plugin is a module or package that an entry point in the group ``pegboard`` names, e.g. in pyproject.toml
-``[project.entry-points.pegboard]`` ``acme = "acme_pegs"``. It marks its functions with ``pegboard.hookimpl``.
+``[project.entry-points.pegboard]`` ``acme = "acme_pegs"``. It marks its functions with ``pegboard.hookimpl``, and says
+beside them ``pegboard_interface = 1``: the version of this file that it is written for. One of another version is not
+loaded, and `pegboard plugins` says which of the two to update.
 """
 
 from typing import TYPE_CHECKING
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from pegboard.config import Config
     from pegboard.errors import Problem
     from pegboard.registry import Boards
+
+# Version of the hooks below and of what they are given; one more where a plugin would have to change.
+INTERFACE = 1
 
 hookspec = pluggy.HookspecMarker("pegboard")
 hookimpl = pluggy.HookimplMarker("pegboard")

@@ -18,7 +18,8 @@ COMMANDS = {
     "model": "list a model's layers: shapes, parameters, FLOPs, and how each is trained",
     "print": "print a config as it is after bases and overrides",
     "lr": "show the learning rates that a run would have",
-    "plugins": "list plugins, and the parts that they register",
+    "plugins": "list plugins, and the parts that they register; --doctor says whether they are sound",
+    "new-plugin": "write a plugin package, with tests, that works and waits for your own parts",
 }
 
 Command = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(name: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """One built-in command; ``prog`` is how its usage calls it."""
-    module = import_module(f"pegboard.cli.{name}_command")
+    module = import_module(f"pegboard.cli.{name.replace('-', '_')}_command")
     command = (COMMANDS[name], module.add_arguments, module.run)
     return _execute(command, list(sys.argv[1:] if argv is None else argv), prog or f"pegboard {name}")
 
