@@ -120,7 +120,7 @@ def cases(plugin: str, examples: Examples | None = None) -> list[Case]:
 
 def parts(plugin: str, examples: Examples | None = None) -> list[Part]:
     """The registered parts of a plugin, bridged ones left out."""
-    _must_work(plugin)
+    _examples(_working(plugin))  # a mistake in them is told even where no part needs any
     return [
         Part(board.name, entry, _example(entry, board.name, examples or {}))
         for board in BOARDS.values()
@@ -156,17 +156,19 @@ def _run(test: str, subject: Any) -> None:
     getattr(import_module(f"pegboard.testing.{module}"), name)(subject)
 
 
-def _must_work(name: str) -> None:
+def _working(name: str) -> str:
+    """The plugin's own name, from that of its package too."""
     plugins = installed_plugins()
     for plugin in plugins:
         if name in (plugin.name, plugin.module.partition(":")[0]):
             if plugin.error:
                 raise PegboardError(f"plugin {plugin.name!r} is broken: {plugin.error}")
-            return
+            return plugin.name
     registered = {e.plugin for board in BOARDS.values() for entries in board.entries.values() for e in entries}
     if name not in registered:
         known = {*registered, *(plugin.name for plugin in plugins)}
         raise PegboardError(f"there is no plugin {name!r}" + did_you_mean(name, known, otherwise="; is it installed?"))
+    return name
 
 
 def _example(entry: Entry, board: str, own: Examples) -> Mapping[str, Any]:

@@ -105,20 +105,23 @@ def tiny(name: str, **arguments: Any) -> dict[str, Any]:
 
 
 def values(**changes: Any) -> dict[str, Any]:
-    """The values of a config that trains for three epochs of three iterations, and shows nothing."""
+    """The values of a config that trains for three epochs of three iterations, and shows nothing.
+
+    Its parts are named with their plugins: another plugin that takes one of their names must not spoil the trial.
+    """
     loader = {
         "dataset": tiny("TinyImages"),
-        "transforms": [{"type": "RandomHorizontalFlip"}, {"type": "ToFloat"}, {"type": "Normalize"}],
+        "transforms": [{"type": f"pegboard_data:{name}"} for name in ("RandomHorizontalFlip", "ToFloat", "Normalize")],
         "batch_size": 8,
     }
     base: dict[str, Any] = {
         "train": {**loader, "shuffle": True},
         "val": {**loader, "dataset": tiny("TinyImages", seed=1, count=12)},
         "model": tiny("TinyNet"),
-        "loss": {"type": "CrossEntropyLoss"},
-        "optimizer": {"type": "AdamW", "lr": 0.01},
+        "loss": {"type": "torch:CrossEntropyLoss"},
+        "optimizer": {"type": "torch:AdamW", "lr": 0.01},
         "clip_grad": {"norm": 1.0},
-        "metrics": {"top1": {"type": "Accuracy"}},
+        "metrics": {"top1": {"type": "pegboard_metrics:Accuracy"}},
         "train_for": "3 epochs",
         "val_every": "2 iters",
         "log_every": "1 iters",
