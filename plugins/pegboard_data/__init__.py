@@ -6,7 +6,7 @@ from typing import Any
 from pegboard import Boards, Bridge, Config, Problem, hookimpl
 from pegboard.registry import DATASETS, TRANSFORMS
 from pegboard_data import families, rules
-from pegboard_data.commands import cross_validate, index, split, stats, verify
+from pegboard_data.commands import cross_validate, index, init, split, stats, verify
 
 # Transforms that take nothing from the run.
 PLAIN = (
@@ -55,7 +55,14 @@ def pegboard_check(config: Config) -> list[Problem]:
 
 @hookimpl
 def pegboard_commands() -> dict[str, Any]:
-    modules = {"split": split, "index": index, "verify": verify, "stats": stats, "cross-validate": cross_validate}
+    modules = {
+        "init": init,
+        "split": split,
+        "index": index,
+        "verify": verify,
+        "stats": stats,
+        "cross-validate": cross_validate,
+    }
     return {name: (module.HELP, module.add_arguments, module.run) for name, module in modules.items()}
 
 
