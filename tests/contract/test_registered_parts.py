@@ -359,7 +359,7 @@ BROKEN = [
     ("hooks", Silent, "is documented", "no docstring of its own"),
     ("hooks", HalfSilent, "is documented", "does not say what 'other' is"),
     ("transforms", Shapeless, "is documented", "does not say the shapes"),
-    ("hooks", Needs, "is sound with its example", "needs 'something'.*pegboard_examples"),
+    ("hooks", Needs, "is sound with its example", "needs 'something'(.|\n)*pegboard_examples"),
     ("hooks", TakesAll, "check refuses a surplus argument", "does not see"),
     ("hooks", TakesAll, "build refuses a surplus argument", "swallowed 'surplus_argument'"),
     ("hooks", Writes, "is built from its example", "left.txt"),

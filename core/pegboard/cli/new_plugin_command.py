@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    print(f"{folder}/ is a plugin with {_and(kinds)}, each in a module of {folder / names.module}/. Next:\n")
+    where = f"{folder / names.module}/{kinds[0]}.py" if len(kinds) == 1 else f"modules of {folder / names.module}/"
+    print(f"{folder}/ is a plugin with {_and(kinds)}, in {where}. Next:\n")
     print(f"  cd {folder}")
     print('  pip install -e ".[test]"')
     print("  pytest")

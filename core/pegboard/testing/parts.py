@@ -42,8 +42,13 @@ def is_documented(part: Part) -> None:
 def is_sound(part: Part) -> None:
     """``pegboard check`` has nothing against it."""
     problems = _problems(part)
-    advice = "; give what it needs in pegboard_examples" if any(" needs " in p.message for p in problems) else ""
-    expect(not problems, f"pegboard check: {'; '.join(map(str, problems))}{advice}")
+    needed = re.findall(rf"{part.name} needs '(\w+)'", " ".join(problem.message for problem in problems))
+    arguments = ", ".join(f'"{name}": ...' for name in [*part.arguments, *needed])
+    example = (
+        f"\nsay in {part.entry.package} what it can be tried with:\n  @hookimpl\n  def pegboard_examples(folder):\n"
+        f'      return {{"{part.board}": {{"{part.name}": {{{arguments}}}}}}}'
+    )
+    expect(not problems, f"pegboard check: {'; '.join(map(str, problems))}{example if needed else ''}")
 
 
 def check_refuses_surplus(part: Part) -> None:

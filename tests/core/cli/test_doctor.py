@@ -118,6 +118,35 @@ def test_one_that_cannot_be_loaded_or_tried_is_unsound(doctor, text: str, messag
     assert message in said
 
 
+NEEDS = '''
+from pegboard import Hook, hookimpl
+
+
+@hookimpl
+def pegboard_register(boards):
+    boards.hooks.add_lazy("Needs", "needs:Needs")
+
+
+class Needs(Hook):
+    """It needs a file."""
+
+    def __init__(self, file: str, times: int = 2) -> None: ...
+'''
+
+
+def test_a_part_that_needs_arguments_gets_the_example_to_write_and_no_echoes(doctor) -> None:
+    status, said = doctor("needs", needs=NEEDS)
+    assert status == 1
+    assert said.split("to be mended:\n")[1].split("  could be")[0].splitlines() == [
+        "  - hooks.Needs is sound with its example: pegboard check: hooks.part: Needs needs 'file'",
+        "    say in needs what it can be tried with:",
+        "      @hookimpl",
+        "      def pegboard_examples(folder):",
+        '          return {"hooks": {"Needs": {"file": ...}}}',
+    ]
+    assert "1 broken; not all were tried of Needs" in said
+
+
 def test_an_interface_that_fits_is_told(doctor) -> None:
     status, said = doctor("fits", fits="pegboard_interface = 1")
     assert status == 0
