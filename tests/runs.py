@@ -10,8 +10,24 @@ from torch import Tensor, nn
 from pegboard import Config, Runner
 from pegboard.checkpoint import Checkpoints, load
 from pegboard.registry import BOARDS
+from pegboard.testing.tiny import same
 
 COUNT = 24
+
+__all__ = [
+    "COUNT",
+    "Dots",
+    "Tiny",
+    "checkpoint",
+    "hang",
+    "hang_up",
+    "newest",
+    "records",
+    "runner",
+    "same",
+    "train",
+    "values",
+]
 
 
 class Dots:
@@ -115,19 +131,3 @@ def newest(folder: Path) -> dict[str, Any]:
 
 def checkpoint(folder: Path, iteration: int) -> dict[str, Any]:
     return load(folder / "checkpoints" / f"iteration_{iteration:08}.pt")
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal bit for bit, through dicts and lists, tensors by their bytes."""
-    if isinstance(one, Tensor):
-        return (
-            isinstance(other, Tensor)
-            and one.dtype == other.dtype
-            and one.shape == other.shape
-            and one.detach().contiguous().numpy().tobytes() == other.detach().contiguous().numpy().tobytes()
-        )
-    if isinstance(one, dict):
-        return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)

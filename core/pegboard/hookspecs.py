@@ -1,7 +1,9 @@
 """What a plugin package may define. Each docstring is the whole contract; no other file needs to be read.
 
 A plugin is a module or package that an entry point in the group ``pegboard`` names, e.g. in pyproject.toml
-``[project.entry-points.pegboard]`` ``acme = "acme_pegs"``. It marks its functions with ``pegboard.hookimpl``.
+``[project.entry-points.pegboard]`` ``acme = "acme_pegs"``. It marks its functions with ``pegboard.hookimpl``, and says
+beside them ``pegboard_interface = 1``: the version of this file that it is written for. One of another version is not
+loaded, and `pegboard plugins` says which of the two to update.
 """
 
 from typing import TYPE_CHECKING
@@ -10,11 +12,16 @@ import pluggy
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from typing import Any
 
     from pegboard.config import Config
     from pegboard.errors import Problem
     from pegboard.registry import Boards
+
+# Version of the hooks below and of what they are given; one more where a plugin would have to change.
+INTERFACE = 1
 
 hookspec = pluggy.HookspecMarker("pegboard")
 hookimpl = pluggy.HookimplMarker("pegboard")
@@ -56,4 +63,17 @@ def pegboard_commands() -> "dict[str, tuple[str, Callable[[ArgumentParser], None
     May not: import torch.
     Returns: command name -> (one line of help, function that adds arguments to a parser, function that takes the
     parsed ``Namespace`` and returns the exit status).
+    """
+
+
+@hookspec
+def pegboard_examples(folder: "Path") -> "Mapping[str, Mapping[str, Mapping[str, Any]]]":  # type: ignore[empty-body]
+    """Say from which arguments each part can be tried, where it needs any beside those that the run supplies.
+
+    Args:
+        folder: an empty folder, for small files that an example needs, such as the images of a dataset.
+
+    When: by ``pegboard.testing`` and ``pegboard plugins --doctor``, never in a run.
+    May not: download.
+    Returns: board -> part -> arguments, e.g. ``{"transforms": {"Darken": {"most": 0.3}}}``.
     """

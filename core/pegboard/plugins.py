@@ -23,6 +23,7 @@ class Plugin:
     """One plugin that is installed, or that a config names.
 
     Args:
+        interface: the version of the plugin hooks that it was written for; None where it does not say.
         error: why it could not be loaded, in one line; empty if it works.
         traceback: the whole of it.
     """
@@ -31,6 +32,7 @@ class Plugin:
     distribution: str = ""
     version: str = ""
     module: str = ""
+    interface: Any = None
     error: str = ""
     traceback: str = field(default="", repr=False)
 
@@ -69,7 +71,9 @@ def _load(entry_point: EntryPoint) -> Plugin:
     before = _snapshot()
     try:
         with registering(plugin.name):
-            _register(entry_point.load(), plugin.name)
+            module = entry_point.load()
+            plugin.interface = getattr(module, "pegboard_interface", None)
+            _register(module, plugin.name)
     except BaseException as error:  # a plugin may raise anything, SystemExit included
         if isinstance(error, KeyboardInterrupt):
             raise
@@ -80,6 +84,7 @@ def _load(entry_point: EntryPoint) -> Plugin:
 
 
 def _register(module: Any, name: str) -> None:
+    _refuse_other_interface(getattr(module, "pegboard_interface", hookspecs.INTERFACE))
     manager().register(module, name=name)
     try:
         register = getattr(module, "pegboard_register", None)
@@ -88,6 +93,18 @@ def _register(module: Any, name: str) -> None:
     except BaseException:
         manager().unregister(name=name)
         raise
+
+
+def _refuse_other_interface(stated: Any) -> None:
+    if stated == hookspecs.INTERFACE:
+        return
+    if not isinstance(stated, int):
+        raise PegboardError(f"pegboard_interface is {stated!r}; expected a whole number, now {hookspecs.INTERFACE}")
+    older = stated < hookspecs.INTERFACE
+    raise PegboardError(
+        f"made for plugin interface {stated}, and this pegboard has {hookspecs.INTERFACE}; install "
+        + ("a newer version of the plugin" if older else "a newer pegboard")
+    )
 
 
 def _snapshot() -> dict[str, tuple[dict[str, list[Entry]], list[Any]]]:

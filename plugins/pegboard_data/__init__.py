@@ -1,11 +1,12 @@
 """Datasets, transforms on whole batches, and the commands that split, list, verify and measure image data."""
 
+from pathlib import Path
 from typing import Any
 
 from pegboard import Boards, Bridge, Config, Problem, hookimpl
 from pegboard.registry import DATASETS, TRANSFORMS
 from pegboard_data import bridged, families, rules
-from pegboard_data.commands import cross_validate, index, split, stats, verify
+from pegboard_data.commands import cross_validate, index, init, split, stats, verify
 
 # Transforms that take nothing from the run.
 PLAIN = (
@@ -56,5 +57,19 @@ def pegboard_check(config: Config) -> list[Problem]:
 
 @hookimpl
 def pegboard_commands() -> dict[str, Any]:
-    modules = {"split": split, "index": index, "verify": verify, "stats": stats, "cross-validate": cross_validate}
+    modules = {
+        "init": init,
+        "split": split,
+        "index": index,
+        "verify": verify,
+        "stats": stats,
+        "cross-validate": cross_validate,
+    }
     return {name: (module.HELP, module.add_arguments, module.run) for name, module in modules.items()}
+
+
+@hookimpl
+def pegboard_examples(folder: Path) -> dict[str, Any]:
+    from pegboard_data.examples import examples
+
+    return examples(folder)

@@ -1,5 +1,8 @@
 """Hooks: early stop, best checkpoint, averaged weights, figures of the gradients, and a watchdog."""
 
+from pathlib import Path
+from typing import Any
+
 from pegboard import Boards, Config, Problem, hookimpl
 from pegboard_hooks import rules
 
@@ -16,3 +19,9 @@ def pegboard_register(boards: Boards) -> None:
 @hookimpl
 def pegboard_check(config: Config) -> list[Problem]:
     return list(rules.problems(config))
+
+
+@hookimpl
+def pegboard_examples(folder: Path) -> dict[str, Any]:
+    watches = {"metric": "val/loss", "better": "lower"}
+    return {"hooks": {"EarlyStop": watches, "BestCheckpoint": watches}}

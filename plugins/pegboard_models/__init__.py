@@ -1,6 +1,9 @@
 """Models: LeNet, a small ResNet, layers put together by a config, and bridges to every torch.nn layer and every
 classification model of torchvision and timm."""
 
+from pathlib import Path
+from typing import Any
+
 from pegboard import Boards, Bridge, hookimpl
 from pegboard.registry import MODELS
 from pegboard_models import families
@@ -29,3 +32,9 @@ def pegboard_register(boards: Boards) -> None:
     boards.models.add_bridge(
         Bridge("timm", "timm", "models", families.timm_models, via="pegboard_models.pretrained:timm_model")
     )
+
+
+@hookimpl
+def pegboard_examples(folder: Path) -> dict[str, Any]:
+    layers = [{"type": "Flatten"}]
+    return {"models": {"Sequential": {"layers": layers}, "Repeat": {"block": {"type": "ReLU"}, "times": 2}}}

@@ -1,5 +1,6 @@
 """Seeing what a run does: what it gets right and wrong, where it looks, what its layers learn, give and are fed."""
 
+from pathlib import Path
 from typing import Any
 
 from pegboard import Boards, hookimpl
@@ -52,3 +53,16 @@ def pegboard_commands() -> dict[str, Any]:
         "samples": samples,
     }
     return {name: (module.HELP, module.add_arguments, module.run) for name, module in modules.items()}
+
+
+@hookimpl
+def pegboard_examples(folder: Path) -> dict[str, Any]:
+    """To be quick; they need none."""
+    return {
+        "hooks": {
+            "ConfusionMatrix": {"pairs": 1},
+            "Embedding": {"samples": 8},
+            "GradCAM": {"images": 2},
+            "Mistakes": {"images": 2},
+        }
+    }

@@ -1,70 +1,29 @@
-"""What every registered part promises: a new one is tested here before its author writes a test.
+"""What every registered part promises: pegboard.testing tries our own as a third party tries its own.
 
-A part that cannot be built without arguments gets its fewest in ``LEAST``. Each check comes with a broken specimen that
-it must catch.
+A part that cannot be built without arguments gets its fewest in its plugin's ``pegboard_examples``. Each promise has a
+specimen here that breaks it.
 """
 
-import inspect
+import os
+import threading
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pegboard import Batch, Config, ConfigError, Hook, Runner, Transform
-from pegboard.config import check
-from pegboard.config.keys import DEFAULT_HOOKS
-from pegboard.data.transform import Pipeline
-from pegboard.registry import BOARDS, Entry
-from tests import runs
-from tests.conftest import REPOSITORY
+from pegboard import Batch, Hook, PegboardError, Runner, Transform
+from pegboard.plugins import installed_plugins
+from pegboard.registry import BOARDS, Entry, registering
+from pegboard.testing import Case, ContractError, cases
+from pegboard.testing.contract import OF_ALL, OF_BOARD, OF_COMMANDS, Part, of_part
 
-# The fewest arguments from which a part can be built, beside those that the run supplies.
-LEAST: dict[tuple[str, str], dict[str, Any]] = {
-    ("datasets", "CIFAR10"): {"root": "none", "split": "test", "on_missing": "stand-in", "download": False},
-    ("datasets", "ClassBalanced"): {"dataset": {"type": "DrawnShapes", "count": 11}},
-    ("datasets", "Concat"): {"datasets": [{"type": "DrawnShapes", "count": 2}, {"type": "DrawnShapes", "count": 3}]},
-    ("datasets", "DrawnShapes"): {"count": 2},  # to be quick; it needs none
-    ("datasets", "ImageFolder"): {"root": str(REPOSITORY / "tests" / "small_images")},
-    ("datasets", "IndexFile"): {"path": str(REPOSITORY / "tests" / "small_images" / "train.txt")},
-    ("datasets", "Repeat"): {"dataset": {"type": "DrawnShapes", "count": 2}, "times": 2},
-    ("datasets", "Subset"): {"dataset": {"type": "DrawnShapes", "count": 2}, "fraction": 0.5},
-    ("transforms", "CenterCrop"): {"size": 4},
-    ("transforms", "GaussianBlur"): {"kernel_size": 3},
-    ("transforms", "Pad"): {"padding": 2},
-    ("transforms", "RandomAffine"): {"degrees": 20},
-    ("transforms", "RandomCrop"): {"size": 4},
-    ("models", "Sequential"): {"layers": [{"type": "Flatten"}]},
-    ("models", "Repeat"): {"block": {"type": "ReLU"}, "times": 2},
-    ("hooks", "ConfusionMatrix"): {"pairs": 1},  # these four to be quick; they need none
-    ("hooks", "Embedding"): {"samples": 8},
-    ("hooks", "GradCAM"): {"images": 2},
-    ("hooks", "Mistakes"): {"images": 2},
-    ("hooks", "EarlyStop"): {"metric": "val/loss", "better": "lower"},
-    ("hooks", "BestCheckpoint"): {"metric": "val/loss", "better": "lower"},
-    ("transforms", "RandomResizedCrop"): {"size": 4},
-    ("transforms", "RandomRotation"): {"degrees": 20},
-    ("transforms", "Resize"): {"size": 4},
-}
-# What the run supplies.
-SUPPLY: dict[str, Any] = {
-    "num_classes": 3, "classes": ["a", "b", "c"], "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25),
-}  # fmt: skip
-SURPLUS = "surplus_argument"
-
-
-def own_parts(board: str) -> list[Entry]:
-    """Everything that pegboard and its built-in plugins register by themselves, bridges left out."""
-    return [e for e in BOARDS[board].list() if not e.is_bridge and e.package.startswith("pegboard")]
-
-
-PARTS = [pytest.param(board, entry, id=f"{board}-{entry.name}") for board in BOARDS for entry in own_parts(board)]
+OWN = [plugin.name for plugin in installed_plugins() if plugin.distribution == "pegboard"]
+CASES = [case for plugin in OWN for case in cases(plugin)]
 BRIDGED = [
-    pytest.param(board, entry.name, id=f"{board}-{entry.name}")
+    pytest.param(board, entry, id=f"{board}-{entry.name}")
     for board in ("optimizers", "schedulers", "losses", "models")
     for entry in BOARDS[board].list("torch:*")
     if entry.is_bridge
@@ -72,298 +31,181 @@ BRIDGED = [
 TAKES_ANYTHING = {"Identity", "Container"}  # by their own documentation
 
 
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_part_keeps_its_promise(case: Case) -> None:
+    case.run()
+
+
 def test_there_are_parts_to_test() -> None:
-    assert {("models", "LeNet"), ("datasets", "CIFAR10"), ("hooks", "Checkpoint"), ("metrics", "Accuracy")} <= {
-        (board, entry.name) for board in BOARDS for entry in own_parts(board)
-    }
+    tried = {(case.board, case.name) for case in CASES}
+    assert {("models", "LeNet"), ("datasets", "CIFAR10"), ("hooks", "Checkpoint"), ("metrics", "Accuracy")} <= tried
+    assert {("commands", "split"), ("commands", "cam")} <= tried
+    registered = {(b, e.name) for b in BOARDS for e in BOARDS[b].list() if e.package.startswith("pegboard")}
+    assert {pair for pair in tried if pair[0] in BOARDS} >= registered
     assert len(BRIDGED) > 100
 
 
-def test_the_table_names_parts_that_exist() -> None:
-    for board, name in LEAST:
-        assert name in [entry.name for entry in own_parts(board)]
-
-
-def hang_specimen(board: str, factory: Any) -> Entry:
-    BOARDS[board].register(factory)
-    return BOARDS[board].find(factory.__name__)
-
-
-# -- documented -----------------------------------------------------------------------------------------------------
-
-
-def assert_documented(entry: Entry) -> None:
-    own = vars(entry.factory).get("__doc__") if inspect.isclass(entry.factory) else entry.factory.__doc__
-    assert own and own.strip(), f"{entry.name} has no docstring of its own"
-    assert entry.describe().strip().endswith((".", ":")) or len(entry.describe()) > 10
-    text = inspect.getdoc(entry.factory) or ""
-    for name, parameter in inspect.signature(entry.factory).parameters.items():
-        variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        assert variadic or "Args:" not in text or name in text, f"{entry.name} does not say what {name} is"
-
-
-@pytest.mark.parametrize(("board", "entry"), PARTS)
-def test_a_part_is_documented(board: str, entry: Entry) -> None:
-    assert_documented(entry)
-
-
-def test_a_part_that_is_not_documented_is_caught(boards: None) -> None:
-    class Silent(Hook):
-        pass
-
-    class HalfSilent(Hook):
-        """Does something.
-
-        Args:
-            first: what comes first.
-        """
-
-        def __init__(self, first: int = 1, other: int = 2) -> None: ...
-
-    for specimen in (Silent, HalfSilent):
-        with pytest.raises(AssertionError):
-            assert_documented(hang_specimen("hooks", specimen))
-
-
-# -- checked --------------------------------------------------------------------------------------------------------
-
-
-def config_with(board: str, part: dict[str, Any]) -> tuple[Config, str]:
-    """A config that is sound but for the part, and where the part stands."""
-    values = runs.values()
-    values["train"]["dataset"] = {"type": "DrawnShapes", "count": 4}
-    values["val"]["dataset"] = {"type": "DrawnShapes", "count": 4, "split": "val"}
-    values["model"] = {"type": "LeNet"}
-    if board == "datasets":
-        values["train"]["dataset"], where = part, "train.dataset"
-    elif board == "transforms":
-        values["train"]["transforms"], where = [part], "train.transforms.0"
-    elif board in ("hooks", "metrics"):
-        values[board]["part"], where = part, f"{board}.part"
-    else:
-        where = {"models": "model", "losses": "loss", "optimizers": "optimizer", "schedulers": "scheduler"}[board]
-        values[where] = part
-        if board == "schedulers":
-            part["unit"] = "epoch"
-    return Config.from_values(values), where
-
-
-def assert_check_refuses_surplus(board: str, name: str, **arguments: Any) -> None:
-    config, where = config_with(board, {"type": name, **arguments, SURPLUS: 1})
-    found = [problem for problem in check(config) if problem.path == f"{where}.{SURPLUS}"]
-    assert [f"takes no '{SURPLUS}'" in problem.message for problem in found] == [True], f"{name}: {check(config)}"
-
-
-@pytest.mark.parametrize(("board", "entry"), PARTS)
-def test_check_refuses_a_surplus_argument(board: str, entry: Entry) -> None:
-    least = LEAST.get((board, entry.name), {})
-    config, _ = config_with(board, {"type": entry.name, **least})
-    assert check(config) == []  # with its fewest arguments it is sound
-    assert_check_refuses_surplus(board, entry.name, **least)
-
-
-@pytest.mark.parametrize(("board", "name"), BRIDGED)
-def test_check_refuses_a_surplus_argument_of_a_bridged_part(board: str, name: str) -> None:
-    if name in TAKES_ANYTHING:
+@pytest.mark.parametrize(("board", "entry"), BRIDGED)
+def test_check_refuses_a_surplus_argument_of_a_bridged_part(board: str, entry: Entry) -> None:
+    if entry.name in TAKES_ANYTHING:
         pytest.skip("takes any argument, and says so")
-    assert_check_refuses_surplus(board, f"torch:{name}")
+    try_promise(Part(board, entry), "check refuses a surplus argument")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("StepLR", {"step_size": 2}), ("OneCycleLR", {}), ("CosineAnnealingLR", {}), ("ReduceLROnPlateau", {})],
+)
+def test_a_bridged_scheduler_resumes(name: str, arguments: dict[str, Any]) -> None:
+    try_promise(Part("schedulers", BOARDS["schedulers"].find(name), arguments), "resumes")
+
+
+@pytest.mark.parametrize("name", ["SGD", "AdamW", "LBFGS"])
+def test_a_bridged_optimizer_resumes(name: str) -> None:
+    try_promise(Part("optimizers", BOARDS["optimizers"].find(name), {"lr": 0.01}), "resumes")
+
+
+def test_asking_for_the_promises_imports_no_torch(python: Any) -> None:
+    script = "import sys; from pegboard.testing import cases; cases('pegboard_hooks'); print('torch' in sys.modules)"
+    assert python("-c", script + "; print('pytest' in sys.modules)").stdout == "False\nFalse\n"
+
+
+@pytest.mark.parametrize(
+    ("plugin", "message"),
+    [("pegboard_modls", "there is no plugin 'pegboard_modls'; did you mean 'pegboard_models'"), ("zzz", "installed?")],
+)
+def test_a_plugin_that_is_not_there_is_refused(plugin: str, message: str) -> None:
+    with pytest.raises(PegboardError, match=message):
+        cases(plugin)
+
+
+# -- specimens -------------------------------------------------------------------------------------------------------
+
+
+def try_promise(part: Part, promise: str) -> None:
+    [case] = [case for case in of_part(part) if case.promise == promise]
+    case.run()
+
+
+def specimen(board: str, factory: Any, **arguments: Any) -> Part:
+    """Hang a part; the fixture ``boards`` takes it off again."""
+    with registering("specimens"):
+        BOARDS[board].register(factory)
+    return Part(board, BOARDS[board].find(f"specimens:{factory.__name__}"), arguments)
+
+
+class Silent(Hook):
+    pass
+
+
+class HalfSilent(Hook):
+    """Does something.
+
+    Args:
+        first: what comes first.
+    """
+
+    def __init__(self, first: int = 1, other: int = 2) -> None: ...
+
+
+class Shapeless(Transform):
+    """Darkens an image."""
+
+
+class Needs(Hook):
+    """A hook.
+
+    Args:
+        something: that has no default.
+    """
+
+    def __init__(self, something: int) -> None: ...
 
 
 class TakesAll(Hook):
-    """The broken specimen: it swallows a typo."""
+    """It swallows a typo."""
 
     def __init__(self, **anything: Any) -> None: ...
 
 
-def test_a_part_that_swallows_a_surplus_argument_is_caught(boards: None) -> None:
-    entry = hang_specimen("hooks", TakesAll)
-    with pytest.raises(AssertionError):
-        assert_check_refuses_surplus("hooks", entry.name)
-    with pytest.raises(AssertionError):
-        assert_build_refuses_surplus("hooks", entry)
+class Writes(Hook):
+    """It leaves a file."""
+
+    def __init__(self) -> None:
+        Path("left.txt").write_text("", encoding="utf-8")
 
 
-# -- built ----------------------------------------------------------------------------------------------------------
+class NoHook:
+    """It hangs on the wrong board."""
 
 
-def build(board: str, entry: Entry, **more: Any) -> Any:
-    part = {"type": f"{entry.plugin}:{entry.name}", **LEAST.get((board, entry.name), {}), **more}
-    return BOARDS[board].build(part, "here", SUPPLY)
+class Mislabelled:
+    """A dataset whose targets are not what it gives."""
+
+    classes = ("a", "b")
+    targets = (0, 0)
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return torch.zeros(3, 4, 4, dtype=torch.uint8), 1
 
 
-def assert_build_refuses_surplus(board: str, entry: Entry) -> None:
-    try:
-        build(board, entry, **{SURPLUS: 1})
-    except ConfigError as error:
-        assert SURPLUS in str(error) and entry.name in str(error) and str(error).startswith("here")
-    else:
-        raise AssertionError(f"{entry.name} swallowed {SURPLUS}")
+class Locked(Hook):
+    """It holds what no other process can have."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
 
 
-@pytest.mark.parametrize(("board", "entry"), PARTS)
-def test_a_part_is_built_from_its_fewest_arguments(
-    board: str, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    built = build(board, entry)
-    if board == "hooks":
-        assert isinstance(built, Hook)
-    elif board == "transforms":
-        assert isinstance(built, Transform)
-    elif board == "datasets":
-        image, target = built[len(built) - 1]
-        assert isinstance(image, Tensor) or hasattr(image, "convert")
-        assert 0 <= target < len(built.classes) == built.num_classes
-        assert len(built.targets) == len(built) and built.targets[len(built) - 1] == target
-        assert hasattr(built, "mean") == hasattr(built, "std")  # files have none; `pegboard stats` finds them
-    elif board == "models":
-        assert isinstance(built, torch.nn.Module)
-    elif board == "metrics":
-        assert hasattr(built, "higher_is_better")
-    assert list(tmp_path.iterdir()) == [], "building a part must leave no file"
+class Process(nn.Module):
+    """It knows which process made it."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.register_buffer("made_by", torch.tensor(os.getpid()))
 
 
-@pytest.mark.parametrize(("board", "entry"), PARTS)
-def test_build_refuses_a_surplus_argument(board: str, entry: Entry) -> None:
-    assert_build_refuses_surplus(board, entry)
+class Fatal(nn.Module):
+    """It ends the process that it comes to."""
 
-
-def test_a_part_without_an_entry_in_the_table_is_caught(boards: None) -> None:
-    class Needs(Hook):
-        """A hook.
-
-        Args:
-            something: that has no default.
-        """
-
-        def __init__(self, something: int) -> None: ...
-
-    with pytest.raises(ConfigError, match="missing a required argument: 'something'"):
-        build("hooks", hang_specimen("hooks", Needs))
-
-
-# -- transforms: one by one as batched -------------------------------------------------------------------------------
-
-
-def assert_one_by_one_is_batched(transform: Transform) -> None:
-    generator = torch.Generator().manual_seed(3)
-    for dtype in (torch.uint8, torch.float32):
-        images = torch.randint(256, (6, 3, 8, 7), generator=generator, dtype=torch.uint8).to(dtype)
-        targets, index, places = torch.arange(6), np.array([9, 2, 30, 4, 0, 7]), np.arange(6) + 3
-        pipeline = Pipeline([transform], seed=1)
-        try:
-            whole, its_targets = pipeline(images, targets, index, 2, places)
-        except Exception:  # not every transform takes both kinds; one that takes neither is caught below
-            if dtype == torch.float32:
-                raise
-            continue
-        for i in range(6):
-            one = slice(i, i + 1)
-            image, target = pipeline(images[one], targets[one], index[one], 2, places[one])
-            assert image.dtype == whole.dtype and torch.equal(image[0], whole[i]), f"sample {i} as {dtype}"
-            assert torch.equal(target[0], its_targets[i])
-
-
-@pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.name) for entry in own_parts("transforms")])
-def test_a_transform_gives_each_sample_what_it_would_get_alone(entry: Entry) -> None:
-    transform = build("transforms", entry)
-    if transform.mixes_samples:
-        pytest.skip("mixes samples, and says so")
-    assert_one_by_one_is_batched(transform)
+    def __reduce__(self) -> Any:
+        return os._exit, (3,)
 
 
 class Batchwise(Transform):
-    """The broken specimen: what a sample becomes depends on the others of its batch."""
+    """What a sample becomes depends on the others of its batch."""
 
     def apply(self, images: Tensor, rows: Tensor) -> Tensor:
         return images.float() - images.float().mean()
 
 
 class Drawing(Transform):
-    """Another: it draws its own numbers."""
+    """It draws its own numbers."""
 
     def apply(self, images: Tensor, rows: Tensor) -> Tensor:
         return images.float() + torch.rand(len(images), 1, 1, 1)
 
 
-@pytest.mark.parametrize("specimen", [Batchwise, Drawing])
-def test_a_transform_that_depends_on_the_batch_is_caught(specimen: type[Transform]) -> None:
-    with pytest.raises(AssertionError, match="sample"):
-        assert_one_by_one_is_batched(specimen())
+class MixesByChance(Drawing):
+    """It mixes samples, and each time in another way."""
+
+    mixes_samples = True
 
 
-# -- hooks: resumed as uninterrupted ---------------------------------------------------------------------------------
+class ForgetsTargets(Transform):
+    """The targets of a batch depend on who else is in it."""
 
-CLOCK = {
-    "last_line",
-    "last_draw",
-    "timing.jsonl",
-    "started",
-    "spent",
-    "last_cost",
-}  # attributes and keys that hold what the clock said
+    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+        return images
 
-
-def plain(value: Any) -> Any:
-    """The part of a hook's attributes that is data."""
-    if isinstance(value, Mapping):
-        return {key: plain(part) for key, part in value.items() if key not in CLOCK and is_data(part)}
-    return value
-
-
-def is_data(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(map(is_data, value.values()))
-    if isinstance(value, list | tuple):
-        return all(map(is_data, value))
-    return value is None or isinstance(value, bool | int | float | str | Tensor)
-
-
-def name_of(part: Mapping[str, Any]) -> str:
-    """A hook that every run has stands where it always does; another one as ``part``."""
-    return next((name for name, known in DEFAULT_HOOKS.items() if known and known["type"] == part["type"]), "part")
-
-
-class StopsAt(Hook):
-    def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
-        if run.iteration == 4:
-            run.stop("for the test")
-
-
-def assert_resumes(part: dict[str, Any], folder: Path) -> None:
-    name = name_of(part)
-    changes = {"model": {"type": "Tiny", "dropout": 0.5}, "train_for": "3 epochs"}
-    whole = runs.train(folder / "whole", hooks={name: part}, **changes)
-    stops = runs.hang("hooks", "stops", StopsAt())
-    first = runs.train(folder / "part", hooks={name: part, "stops": stops}, **changes)
-    assert first.iteration == 4
-    state = runs.newest(folder / "part")
-
-    restored: dict[str, Any] = {}
-
-    class Looks(Hook):
-        essential = True
-
-        def before_train(self, run: Runner) -> None:
-            restored.update(deepcopy(run.hooks[name].state_dict()))  # a hook may go on with its own tensors
-
-    hooks = {name: part, "looks": runs.hang("hooks", "looks", Looks())}
-    last = runs.runner(folder / "part", state, hooks=hooks, **changes)
-    last.train()
-    assert runs.same(restored, state["hooks"][name]), f"{name} did not take back {state['hooks'][name]}"
-    ended, resumed = plain(vars(whole.hooks[name])), plain(vars(last.hooks[name]))
-    differing = [key for key in ended.keys() | resumed.keys() if not runs.same(ended.get(key), resumed.get(key))]
-    assert differing == [], f"{name} forgot {differing}; does its 'state' name them?"
-
-
-@pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.name) for entry in own_parts("hooks")])
-def test_a_hook_resumed_half_way_ends_in_the_same_state(entry: Entry, tmp_path: Path, boards: None) -> None:
-    runs.hang_up()
-    assert_resumes({"type": entry.name, **LEAST.get(("hooks", entry.name), {})}, tmp_path)
+    def apply_targets(self, targets: Any, rows: Tensor) -> Any:
+        return targets - targets.min()
 
 
 class Forgets(Hook):
-    """The broken specimen: it counts, and says nothing of it."""
+    """It counts, and says nothing of it."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -378,47 +220,51 @@ class Remembers(Forgets):
     state = ("count",)
 
 
+class Passing(Forgets):
+    """It says that nobody needs its count."""
+
+    fleeting = ("count",)
+
+
 class Ignores(Remembers):
-    """Another broken one: it saves its state, and does not take it back."""
+    """It saves its state, and does not take it back."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
-@pytest.mark.parametrize(("hook", "message"), [(Forgets, "forgot"), (Ignores, "did not take back"), (Remembers, "")])
-def test_a_hook_that_forgets_its_state_is_caught(hook: type[Hook], message: str, tmp_path: Path, boards: None) -> None:
-    runs.hang_up()
-    entry = hang_specimen("hooks", hook)
-    if not message:
-        assert_resumes({"type": entry.name}, tmp_path)
-        return
-    with pytest.raises(AssertionError, match=message):
-        assert_resumes({"type": entry.name}, tmp_path)
+class Fails(Hook):
+    """It would be switched off, and nobody would look."""
+
+    def after_val(self, run: Runner, metrics: Mapping[str, float]) -> None:
+        raise RuntimeError("no luck")
 
 
-# -- metrics ---------------------------------------------------------------------------------------------------------
+class Nudges(Hook):
+    """It changes a gradient by the least that it can."""
+
+    def before_optimizer_step(self, run: Runner) -> None:
+        for weight in run.model.parameters():
+            if weight.grad is not None:
+                weight.grad.mul_(1.0 + 1e-6)
 
 
-def assert_metric_resumes(make: Any) -> None:
-    generator = torch.Generator().manual_seed(0)
-    outputs, targets = torch.randn(30, 3, generator=generator), torch.randint(3, (30,), generator=generator)
-    whole, half, rest = make(), make(), make()
-    whole.update(outputs, targets)
-    half.update(outputs[:11], targets[:11])
-    rest.load_state_dict(half.state_dict())
-    rest.update(outputs[11:], targets[11:])
-    assert rest.compute() == whole.compute()
-    rest.reset()
-    rest.update(outputs[:11], targets[:11])
-    assert rest.compute() == half.compute()
+class Steers(Nudges):
+    """It says so."""
+
+    steers = True
 
 
-@pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.name) for entry in own_parts("metrics")])
-def test_a_metric_resumed_half_way_and_reset_gives_the_same(entry: Entry) -> None:
-    assert_metric_resumes(lambda: build("metrics", entry))
+class LeavesEvalMode(Hook):
+    """It looks at the model, and leaves it as it should not be."""
+
+    def before_train_iter(self, run: Runner, batch: Batch) -> None:
+        run.model.eval()
 
 
 class LastBatch:
-    """The broken specimen: only the last batch counts."""
+    """Only the last batch counts."""
+
+    higher_is_better = True
 
     def reset(self) -> None: ...
 
@@ -434,6 +280,132 @@ class LastBatch:
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
-def test_a_metric_that_forgets_is_caught() -> None:
-    with pytest.raises(AssertionError):
-        assert_metric_resumes(LastBatch)
+class Amnesic(LastBatch):
+    """It counts all, and saves nothing."""
+
+    def reset(self) -> None:
+        self.hits = self.count = 0
+
+    __init__ = reset
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        self.hits += int((outputs.argmax(1) == targets).sum())
+        self.count += len(targets)
+
+    def compute(self) -> float:
+        return self.hits / self.count
+
+
+class Total(LastBatch):
+    """It saves all, and a reset forgets nothing."""
+
+    value = 0.0
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        self.value += (outputs.argmax(1) == targets).sum().item()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.value = state["value"]
+
+
+class Counts(torch.optim.lr_scheduler.LRScheduler):
+    """Its rate falls with the square root of a count that it does not save."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.steps = 0
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:
+        self.steps += 1
+        return [rate / self.steps**0.5 for rate in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {key: value for key, value in super().state_dict().items() if key != "steps"}
+
+
+class Wanders(torch.optim.Optimizer):
+    """Momentum that no state_dict holds."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, {})
+        self.momentum = 0.0
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        closure()
+        for weight in self.param_groups[0]["params"]:
+            self.momentum = 0.9 * self.momentum + weight.grad
+            weight.data -= 0.01 * self.momentum
+
+
+class Idles(torch.optim.Optimizer):
+    """It changes nothing."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, {})
+
+    def step(self, closure: Any = None) -> None: ...  # type: ignore[override]
+
+
+@pytest.mark.parametrize("factory", [Remembers, Passing, Steers], ids=lambda factory: factory.__name__)
+def test_a_sound_part_is_not_accused(factory: Any, boards: None) -> None:
+    for case in of_part(specimen("hooks", factory)):
+        case.run()
+
+
+BROKEN = [
+    ("hooks", Silent, "is documented", "no docstring of its own"),
+    ("hooks", HalfSilent, "is documented", "does not say what 'other' is"),
+    ("transforms", Shapeless, "is documented", "does not say the shapes"),
+    ("hooks", Needs, "is sound with its example", "needs 'something'(.|\n)*pegboard_examples"),
+    ("hooks", TakesAll, "check refuses a surplus argument", "does not see"),
+    ("hooks", TakesAll, "build refuses a surplus argument", "swallowed 'surplus_argument'"),
+    ("hooks", Writes, "is built from its example", "left.txt"),
+    ("hooks", NoHook, "is built from its example", "no pegboard.Hook"),
+    ("datasets", Mislabelled, "is built from its example", "targets does not say"),
+    ("hooks", Locked, "survives spawn", "cannot be sent to another process"),
+    ("models", Process, "survives spawn", "another one in a process"),
+    ("transforms", Batchwise, "does to each sample what it would do to it alone", "sample 0 alone"),
+    ("transforms", Drawing, "does to each sample what it would do to it alone", "sample 0 alone"),
+    ("transforms", MixesByChance, "does to each sample what it would do to it alone", "a second time"),
+    ("transforms", ForgetsTargets, "does to each sample what it would do to it alone", "its target"),
+    ("hooks", Forgets, "resumes", "forgot.*'count'"),
+    ("hooks", Ignores, "resumes", "did not take back"),
+    ("hooks", Fails, "resumes", "failed in a run.*no luck"),
+    ("hooks", Nudges, "leaves training as it is", "changed the model"),
+    ("hooks", LeavesEvalMode, "leaves training as it is", "changed the model"),
+    ("metrics", LastBatch, "resumes", "the same samples in one"),
+    ("metrics", Amnesic, "resumes", "without a stop"),
+    ("metrics", Total, "resumes", "after reset"),
+    ("schedulers", Counts, "resumes", "resumed after 3 steps"),
+    ("optimizers", Wanders, "resumes", "other weights"),
+    ("optimizers", Idles, "resumes", "changes no weight"),
+    ("models", Fatal, "survives spawn", "ended the process"),  # last: the next one has to import torch again
+]
+
+
+@pytest.mark.parametrize(
+    ("board", "factory", "promise", "message"), BROKEN, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_a_broken_promise_is_caught(board: str, factory: Any, promise: str, message: str, boards: None) -> None:
+    with pytest.raises(ContractError, match=message):
+        try_promise(specimen(board, factory), promise)
+
+
+def test_a_command_that_cannot_say_what_it_takes_is_caught() -> None:
+    from pegboard.testing.commands import takes_arguments
+
+    for command in ("say hi", ("say hi", lambda parser: parser.add_argument("bad name", dest="a"), print)):
+        with pytest.raises(ContractError, match="'hi'"):
+            takes_arguments(("hi", command))
+
+
+def test_every_promise_has_a_specimen() -> None:
+    every = {*OF_ALL, *(promise for promises in OF_BOARD.values() for promise in promises)}
+    assert {promise for _, _, promise, _ in BROKEN} == every
+    assert [*OF_COMMANDS] == ["takes its arguments"]
+    assert {board for board, _, promise, _ in BROKEN if promise == "resumes"} == {
+        board for board, promises in OF_BOARD.items() if "resumes" in promises
+    }

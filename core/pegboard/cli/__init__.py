@@ -21,7 +21,8 @@ COMMANDS = {
     "lr": "show the learning rates that a run would have",
     "compare": "show how two runs differ: config, data, environment, results",
     "reproduce": "repeat a run from its folder, and say where its figures first differ",
-    "plugins": "list plugins, and the parts that they register",
+    "plugins": "list plugins, and the parts that they register; --doctor says whether they are sound",
+    "new-plugin": "write a plugin package, with tests, that works and waits for your own parts",
 }
 
 Command = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(name: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """One built-in command; ``prog`` is how its usage calls it."""
-    module = import_module(f"pegboard.cli.{name}_command")
+    module = import_module(f"pegboard.cli.{name.replace('-', '_')}_command")
     command = (COMMANDS[name], module.add_arguments, module.run)
     return _execute(command, list(sys.argv[1:] if argv is None else argv), prog or f"pegboard {name}")
 

@@ -1,4 +1,4 @@
-"""``pegboard plugins [BOARD [PATTERN]]``."""
+"""``pegboard plugins [BOARD [PATTERN]]``, ``pegboard plugins --doctor [NAME]``."""
 
 import argparse
 import sys
@@ -16,10 +16,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "pattern", nargs="?", default="*", metavar="PATTERN", help="names to list, e.g. 'Ada*' or 'torch:*'"
     )
+    parser.add_argument(
+        "--doctor",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="say whether a plugin, or every one, is sound, and what to do; the status is 1 if not",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Every plugin, or every part of one board that matches; torch is not imported."""
+    """Every plugin, or every part of one board that matches; torch is not imported but by the doctor."""
+    if arguments.doctor is not None:
+        from pegboard.cli import doctor
+
+        return doctor.report(arguments.doctor or arguments.board or "")
     if arguments.board:
         return _parts(_board(arguments.board), arguments.pattern)
     plugins = installed_plugins()

@@ -43,7 +43,9 @@ class Hook:
     A hook that raises is reported once and switched off, unless it is ``essential``: then the run ends.
 
     ``state`` names the attributes that a resumed run must find again; they are saved under the name that the config
-    gives the hook, and may hold numbers, strings, tensors, and lists and dicts of these.
+    gives the hook, and may hold numbers, strings, tensors, and lists and dicts of these. ``fleeting`` names those, or
+    keys within them, that a resumed run need not find again: a time, a cache. ``steers = True`` says that the hook
+    changes training on purpose; all others must leave it bit for bit as it is (``pegboard.testing`` looks).
 
     Every point gets the run first. What follows it, and when it is called (an epoch's points repeat):
 
@@ -69,6 +71,8 @@ class Hook:
 
     essential: ClassVar[bool] = False
     state: ClassVar[tuple[str, ...]] = ()
+    fleeting: ClassVar[tuple[str, ...]] = ()
+    steers: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

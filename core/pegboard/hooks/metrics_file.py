@@ -29,6 +29,7 @@ class MetricsFile(Hook):
 
     essential = True
     state = ("sizes",)
+    fleeting = ("timing.jsonl",)
 
     def __init__(self) -> None:
         self.sizes = {"metrics.jsonl": 0, "timing.jsonl": 0}  # bytes at the last checkpoint

@@ -1,0 +1,49 @@
+"""A transform gives each sample what it would get alone, and the same each time."""
+
+from itertools import product
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pegboard.data.transform import Pipeline
+from pegboard.testing.contract import Part, expect
+
+COUNT = 6
+INDEX = np.array([9, 2, 30, 4, 0, 7])
+EPOCH = 2
+
+
+def samples(kind: torch.dtype, masks: bool) -> tuple[Tensor, Tensor]:
+    """Images (6, 3, 8, 7) with values 0 to 255, and classes (6,) or masks (6, 8, 7), both int64 below 3."""
+    generator = torch.Generator().manual_seed(3)
+    images = torch.randint(256, (COUNT, 3, 8, 7), generator=generator, dtype=torch.uint8).to(kind)
+    targets = torch.randint(3, (COUNT, 8, 7), generator=generator) if masks else torch.arange(COUNT) % 3
+    return images, targets
+
+
+def one_by_one_is_batched(part: Part) -> None:
+    """For uint8 and float images, with classes and with masks as targets; it need take only one of these."""
+    transform = part.build()
+    pipeline, places = Pipeline([transform], seed=1), np.arange(COUNT) + 3
+    refused: list[Exception] = []
+    for kind, masks in product((torch.uint8, torch.float32), (False, True)):
+        images, targets = samples(kind, masks)
+        try:
+            whole, its_targets = pipeline(images.clone(), targets.clone(), INDEX, EPOCH, places)
+        except Exception as error:  # noqa: BLE001  # not every transform takes every kind; one that takes none is told
+            refused.append(error)
+            continue
+        for i in range(COUNT):
+            one = slice(None) if transform.mixes_samples else slice(i, i + 1)
+            image, target = pipeline(images[one].clone(), targets[one].clone(), INDEX[one], EPOCH, places[one])
+            got, expected = (image, whole) if transform.mixes_samples else (image[0], whole[i])
+            what = f"{part.name} makes something else of {images.dtype} sample {i} "
+            what += "a second time" if transform.mixes_samples else "alone than in its batch"
+            advice = "; let params() make all that is random of its u, and apply() treat each sample by itself"
+            equal = got.dtype == expected.dtype and torch.equal(got, expected)
+            expect(equal, what + advice)
+            got, expected = (target, its_targets) if transform.mixes_samples else (target[0], its_targets[i])
+            expect(torch.equal(got, expected), f"{what} (its target)")
+    if len(refused) == 4:
+        raise refused[0]
