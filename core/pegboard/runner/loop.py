@@ -419,6 +419,8 @@ class Runner:
         non_finite.stop(self)
         groups = self.optimizer.param_groups
         self.pending |= {"loss": loss, "lr": groups[0]["lr"]}
+        if self.save_failure:
+            self.save()  # the disk may have been freed
         if len(groups) > 1:
             self.pending |= {f"lr/{group.get('name', 'added')}": group["lr"] for group in groups}
         self.write_record()
@@ -459,7 +461,7 @@ class Runner:
             path = self.checkpoints.save(state, self.keep_checkpoints)
         except OSError as error:  # a full disk may be freed; the older checkpoints stay
             self.save_failure = f"the state at iteration {self.iteration} could not be saved: {error}"
-            logger.error("%s; training goes on, and the next checkpoint tries again", self.save_failure)
+            logger.error("%s; training goes on, and the next record tries again", self.save_failure)
             return
         self.save_failure = ""
         self.call("after_checkpoint", path=path)
