@@ -62,7 +62,10 @@ class Checkpoints:
         return path
 
     def go_on_from(self, iteration: int) -> None:
-        """This one is the newest from now on, whatever was saved after it; what a killed save left is removed."""
+        """This one is the newest from now on, whatever was saved after it; what a killed save left is removed.
+
+        That is half-written files, and checkpoints that the index had given up already, but were still there.
+        """
         if not self.folder.is_dir():
             return
         entries = self._sound_index()
@@ -71,6 +74,14 @@ class Checkpoints:
             self._write_index([known for known in entries if known["iteration"] != iteration] + chosen)
         for path in self.folder.iterdir():
             if re.fullmatch(rf"({NAME}|\.{re.escape(INDEX)}|[\w-]+\.pt)-\d+", path.name):
+                path.unlink()
+        if not entries:  # the index is lost, and unlisted files are all there is
+            return
+        oldest = min(known["iteration"] for known in entries)
+        kept = f"iteration_{iteration:08}.pt"
+        for path in self.folder.glob("iteration_*.pt"):
+            number = path.stem.removeprefix("iteration_")
+            if re.fullmatch(NAME, path.name) and int(number) < oldest and path.name != kept:
                 path.unlink()
 
     def saved_at(self, iteration: int) -> float | None:

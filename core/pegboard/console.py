@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from pegboard.errors import PegboardError
+
 logger = logging.getLogger("pegboard")
 
 
@@ -61,8 +63,14 @@ _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066
 
 
 def say(text: object = "", file: IO[str] | None = None) -> None:
-    """Print text that may hold names of files or classes: what would steer a terminal is written out."""
-    print(plain(text, keep="\n"), file=file)
+    """Print one line that may hold names of files or classes: what would steer a terminal is written out."""
+    print(plain(text), file=file)
+
+
+def say_error(error: PegboardError) -> None:
+    """Print what a user can mend, to standard error."""
+    for line in error.lines:
+        say(line, file=sys.stderr)
 
 
 def shortened(text: str, width: int) -> str:
@@ -89,8 +97,11 @@ class _StandardError(logging.StreamHandler):  # type: ignore[type-arg]
 class _Escaped(logging.Formatter):
     """Lets nothing through that steers a terminal: messages hold names of files and classes, which are anybody's."""
 
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return plain(super().formatMessage(record), keep="\t")  # one line: a name with a line end in it forges none
+
     def format(self, record: logging.LogRecord) -> str:
-        return plain(super().format(record), keep="\n\t")
+        return plain(super().format(record), keep="\n\t")  # a traceback follows in lines of its own
 
 
 class _Plain(_Escaped):

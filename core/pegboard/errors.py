@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 
 class PegboardError(Exception):
-    """A mistake that a user can mend. The command line prints it without a traceback and exits with status 2."""
+    """A mistake that a user can mend. The command line prints it without a traceback and exits with status 2.
+
+    Args:
+        message: one line, whatever the names of files and classes in it hold.
+        more: further lines.
+    """
+
+    def __init__(self, message: object = "", *more: str) -> None:
+        super().__init__("\n".join([str(message), *more]))
+        self.lines = [str(message), *more]  # so that a line end in a name is told from one that is meant
 
 
 class DataError(PegboardError):
@@ -40,7 +49,7 @@ class ConfigError(PegboardError):
 
     def __init__(self, problems: Sequence[Problem] | str) -> None:
         self.problems = [Problem(problems)] if isinstance(problems, str) else list(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__(*map(str, self.problems))
 
 
 def did_you_mean(name: object, candidates: Iterable[object], *, otherwise: str = "") -> str:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -144,7 +145,7 @@ def load_plugin(name: str, folder: Path) -> None:
 def plugin_file(name: str, folder: Path) -> Path | None:
     """Where the code that ``load_plugin`` would bring in lies; None where it cannot be told."""
     if name.endswith(".py"):
-        return (folder / name).resolve()
+        return Path(os.path.realpath(folder / name))  # Path.resolve ends with a RuntimeError on links in a circle
     known = sys.modules.get(name)
     try:
         origin = known.__file__ if known else getattr(importlib.util.find_spec(name), "origin", None)

@@ -110,7 +110,7 @@ class CIFAR10:
         if samples is None:
             message = _nothing_found(folder, reason)
             if on_missing == "error":
-                raise DataError(message)
+                raise DataError(*message)
             _announce_stand_in(message)
             samples = self._stand_in(split)
         elif split != "test":
@@ -186,25 +186,25 @@ def _find(root: Path, split: Split) -> _Samples | None:
     return _read_folders(root, part) or _read_batches(root / BATCHES, part)
 
 
-def _nothing_found(root: Path, reason: str) -> str:
-    """What was looked for in vain, which is also the three ways to get it."""
+def _nothing_found(root: Path, reason: str) -> list[str]:
+    """What was looked for in vain, which is also the three ways to get it, as lines."""
     siblings = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() and not root.exists() else []
-    return (
-        f"CIFAR10: no data in {root}{did_you_mean(root.name, siblings)}\n"
-        f"There are three ways to have it:\n"
-        f"  1. image files in {root / 'train' / '<class>'} and {root / 'test' / '<class>'}\n"
-        f"  2. the official folder {root / BATCHES}\n"
-        f"  3. a network to download it from; this failed: {reason}"
-    )
+    return [
+        f"CIFAR10: no data in {root}{did_you_mean(root.name, siblings)}",
+        "There are three ways to have it:",
+        f"  1. image files in {root / 'train' / '<class>'} and {root / 'test' / '<class>'}",
+        f"  2. the official folder {root / BATCHES}",
+        f"  3. a network to download it from; this failed: {reason}",
+    ]
 
 
-def _announce_stand_in(message: str) -> None:
+def _announce_stand_in(message: list[str]) -> None:
     """Warn, once a process, that the run goes on without CIFAR-10."""
     if "stand-in" not in _announced:
         _announced.add("stand-in")
-        logger.warning(
-            "%s\nGoing on with the built-in stand-in, drawn shapes: these figures are not CIFAR-10's", message
-        )
+        for line in message:
+            logger.warning("%s", line)
+        logger.warning("Going on with the built-in stand-in, drawn shapes: these figures are not CIFAR-10's")
 
 
 # --- image folders ---

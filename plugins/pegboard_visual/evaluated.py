@@ -10,6 +10,7 @@ from pegboard import Config, ConfigError, PegboardError, Pictures
 from pegboard.cli import opened
 from pegboard.cli.common import add_overrides
 from pegboard.config import check
+from pegboard.console import say
 from pegboard.pictures import file_name
 from pegboard_visual.drawn import Drawn
 
@@ -56,7 +57,7 @@ class Evaluated(NamedTuple):
         else:
             path = self._keep_apart(drawn, Path(out or "figures"))
         drawn.put_table(path)
-        print(f"{path}, and {'.csv and ' if drawn.table else ''}.json beside it")
+        say(f"{path}, and {'.csv and ' if drawn.table else ''}.json beside it")
 
     def _keep_apart(self, drawn: Drawn, folder: Path) -> Path:
         from pegboard_visual.draw import save
@@ -111,9 +112,7 @@ def evaluate(arguments: argparse.Namespace, watching: "Hook") -> Evaluated:
         raise PegboardError(f"the run has no {split!r} data; try --split {' or '.join(there)}")
     if split == "train":
         _show_all(config)
-    if config.values.get("test") is None:  # the check of an evaluation asks for it, whatever is evaluated
-        config.values["test"] = config.values[split]
-    problems = check(config, "test")
+    problems = check(config, "test", split)
     if problems:
         raise ConfigError(problems)
     from pegboard import Runner

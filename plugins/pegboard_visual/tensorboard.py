@@ -1,19 +1,20 @@
 """The run's figures in TensorBoard."""
 
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pegboard import Hook
+from pegboard_visual.event_files import EventFiles
 
 if TYPE_CHECKING:
-    from tensorboardX import SummaryWriter
-
     from pegboard import Runner, Shown
 
 SERIES = {"train": "Train", "val": "Valid"}
 SECONDS_BETWEEN_WRITES = 1.0
+SECONDS_BETWEEN_FLUSHES = 30.0
 
 
 class TensorBoard(Hook):
@@ -22,15 +23,18 @@ class TensorBoard(Hook):
     ``train/...`` and ``val/...`` of one figure share a chart, against the epoch: ``Loss``, and ``Accuracy`` (or the
     metric's own type; two of one type get their names too). Everything else is a scalar against the iteration.
 
-    Records are handed to the writer together, about once a second and at each epoch's figures: it writes from a
-    thread of its own, which takes ten times as long for each when it is woken in the middle of a step.
+    Records are turned into events together, about once a second and at each epoch's figures. What was logged before
+    a checkpoint is on the disk when it is saved, so that a killed run has it, and what came later is written again.
+
+    Whatever a name holds, its tag has letters, digits, ``-``, ``_``, ``.`` and ``/`` only.
 
     A picture is an image against the iteration; one that has frames is its frames, the step being their number. A
     picture of ``Histograms`` is a histogram of each of its tensors.
     """
 
     def __init__(self) -> None:
-        self.writer: SummaryWriter | None = None
+        self.files: EventFiles | None = None
+        self.flushed = 0.0
         self.waiting: list[tuple[float, Mapping[str, Any]]] = []  # (time, record)
 
     def before_run(self, run: "Runner") -> None:
@@ -42,6 +46,7 @@ class TensorBoard(Hook):
 
     def before_checkpoint(self, run: "Runner", state: Mapping[str, Any]) -> None:
         self._write(run)  # with clock readings from before the checkpoint's, and so they stay
+        self._flush()
 
     def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
         now = time.time()
@@ -53,39 +58,43 @@ class TensorBoard(Hook):
         waiting, self.waiting = self.waiting, []
         for when, values in waiting:
             self._write_record(run, when, values)
+        if time.monotonic() - self.flushed > SECONDS_BETWEEN_FLUSHES:  # for whoever watches
+            self._flush()
+
+    def _flush(self) -> None:
+        self.flushed = time.monotonic()
+        if self.files is not None:
+            self.files.flush()
 
     def _write_record(self, run: "Runner", when: float, values: Mapping[str, Any]) -> None:
-        writer = self._open(run)
-        for each in writer.all_writers.values():
-            if not each.event_writer._worker.is_alive():  # it waits for ever who hands the next event to it
-                raise OSError("the thread that writes the event files has ended; the disk may be full")
-        grouped: dict[str, dict[str, float]] = {}
+        from tensorboardX.summary import scalar  # only now: it takes a while, and the first iterations should not wait
+
+        files = self._open(run)
         for name, value in values.items():
             series, slash, figure = name.partition("/")
             if slash and series in SERIES:
-                grouped.setdefault(self._group(run, figure), {})[SERIES[series]] = value
+                group = self._group(run, figure)
+                files.add(scalar(group, value), values["epoch"], when, f"{_folder(group)}/{SERIES[series]}")
             elif name not in ("epoch", "iteration"):
-                writer.add_scalar(name, value, values["iteration"], walltime=when)
-        for group, both in grouped.items():
-            writer.add_scalars(group, both, values["epoch"], walltime=when)
+                files.add(scalar(name, value), values["iteration"], when)
 
     def on_show(self, run: "Runner", shown: "Shown") -> None:
-        writer = self._open(run)
+        from tensorboardX.summary import image
+
+        files = self._open(run)
         if shown.data.get("kind") == "histograms":
             for name, tensor in shown.data["tensors"].items():
-                _write_histogram(writer, name, tensor, shown.iteration)
+                _write_histogram(files, name, tensor, shown.iteration)
         elif shown.frames:
             for number, frame in enumerate(shown.frames):
-                writer.add_image(shown.name, frame, number, dataformats="HWC")
+                files.add(image(shown.name, frame, dataformats="HWC"), number)
         else:
-            writer.add_image(shown.name, shown.pixels(), shown.iteration, dataformats="HWC")
+            files.add(image(shown.name, shown.pixels(), dataformats="HWC"), shown.iteration)
 
-    def _open(self, run: "Runner") -> "SummaryWriter":
-        if self.writer is None:  # only now: importing it takes a while, and the first iterations should not wait
-            from tensorboardX import SummaryWriter
-
-            self.writer = SummaryWriter(str(run.folder / "tensorboard"))
-        return self.writer
+    def _open(self, run: "Runner") -> EventFiles:
+        if self.files is None:
+            self.files = EventFiles(run.folder / "tensorboard")
+        return self.files
 
     @staticmethod
     def _group(run: "Runner", figure: str) -> str:
@@ -109,27 +118,25 @@ class TensorBoard(Hook):
         self._close()
 
     def _close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
-            self.writer = None
+        if self.files is not None:
+            self.files.close()
+            self.files = None
 
 
-def _write_histogram(writer: "SummaryWriter", name: str, tensor: Mapping[str, Any], iteration: int) -> None:
+def _folder(group: str) -> str:
+    """A chart's name as the name of a folder: no other folder, and nothing that steers a terminal."""
+    return re.sub(r"[^\w .+-]", "_", group).lstrip(".") or "_"
+
+
+def _write_histogram(files: EventFiles, name: str, tensor: Mapping[str, Any], iteration: int) -> None:
     """Counts as they are: nothing is counted a second time."""
+    from tensorboardX.summary import histogram_raw
+
     counts, edges, number = tensor["counts"], tensor["edges"], sum(tensor["counts"])
     if number:  # of nothing there is no histogram
         squares = number * (tensor["std"] ** 2 + tensor["mean"] ** 2)
-        writer.add_histogram_raw(
-            name,
-            edges[0],
-            edges[-1],
-            num=number,
-            sum=number * tensor["mean"],
-            sum_squares=squares,
-            bucket_limits=edges[1:],
-            bucket_counts=counts,
-            global_step=iteration,
-        )
+        total = number * tensor["mean"]
+        files.add(histogram_raw(name, edges[0], edges[-1], number, total, squares, edges[1:], counts), iteration)
 
 
 def cut(file: Path, until: float) -> None:

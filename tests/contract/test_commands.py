@@ -7,6 +7,7 @@ import argparse
 import ctypes
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ import pytest
 from PIL import Image
 
 from pegboard import cli
+from pegboard.checkpoint import Checkpoints
 from pegboard.errors import PegboardError
 from pegboard.plugins import ask_each
 
@@ -116,8 +118,8 @@ def circle(folder: Path) -> Path:
 
 
 def steering(folder: Path) -> Path:
-    """A name that would colour the terminal, ring its bell and turn the reading order."""
-    return folder / "a\x1b[31m\x07\x9b2J\u202e[red]b\rc"
+    """A name that would colour the terminal, ring its bell, turn the reading order, and forge a line of its own."""
+    return folder / "a\x1b[31m\x07\x9b2J\u202e[red]b\rc\nerror: d"
 
 
 def undecodable(folder: Path) -> Path:
@@ -278,6 +280,7 @@ def assert_one_line(done: Done) -> None:
     lines = done.err.splitlines()
     assert 1 <= len(lines) <= 2, done.err  # check counts the problems in a line of its own
     assert len(lines[0]) < 1500
+    assert not any(line.startswith("error: d") for line in lines), "a line end in a name forged a line"
 
 
 def assert_no_traceback(done: Done) -> None:
@@ -313,7 +316,7 @@ def _metavar(name: str, dest: str) -> object:
 
 
 @pytest.mark.parametrize(
-    "wrong", [nothing, empty_file, below_a_file, forbidden_folder, steering], ids=lambda w: w.__name__
+    "wrong", [nothing, empty_file, below_a_file, circle, forbidden_folder, steering], ids=lambda w: w.__name__
 )
 @pytest.mark.parametrize(("name", "dest"), [(name, dest) for name in COMMANDS for dest in options(name)])
 def test_a_wrong_option_is_no_traceback(
@@ -343,6 +346,63 @@ def test_no_arguments_and_unknown_ones_show_the_usage(call: Call, name: str) -> 
     assert done.status == 2 and f"usage: pegboard {name}" in done.err
     if positionals(name):
         assert call(name).status == 2
+
+
+# -- a run folder that would run something -----------------------------------------------------------------------------
+
+OF_RUNS = [name for name in COMMANDS if any(action.metavar in ("RUN", "RUN_OR_CHECKPOINT") for action in actions(name))]
+EVIL = "from pathlib import Path\nPath({!r}).touch()\n"
+
+
+@pytest.fixture(scope="module")
+def hostile(good: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The good run, whose checkpoint names plugins, files and modules, that write ``ran``; and that file."""
+    folder = Path(shutil.copytree(good["RUN"], tmp_path_factory.mktemp("hostile") / "run"))
+    evil = folder.parent / "evil_parts.py"
+    evil.write_text(EVIL.format(str(folder.parent / "ran")))
+    checkpoints = Checkpoints(folder / "checkpoints")
+    state = checkpoints.newest()[1]
+    state["config"]["plugins"] = ["./evil_parts.py", str(evil), "evil_parts"]
+    checkpoints.save(state, keep=1)
+    return folder, folder.parent / "ran"
+
+
+@pytest.mark.parametrize("name", OF_RUNS)
+def test_nothing_in_a_run_folder_is_run(
+    call: Call, good: dict[str, Path], hostile: tuple[Path, Path], tmp_path: Path, name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Neither the plugins that the config in its checkpoint names, nor its config.py."""
+    folder, ran = hostile
+    monkeypatch.syspath_prepend(folder.parent)
+    monkeypatch.chdir(folder.parent)
+    runs = {action.dest: folder for action in actions(name) if action.metavar in ("RUN", "RUN_OR_CHECKPOINT")}
+    out = [] if name in ("curves", "report") or "--out" not in _options(name) else ["--out", tmp_path / "out"]
+    done = call(*line(name, dict(runs), good, tmp_path), *out)
+    assert done.status == 0, done
+    assert not ran.exists()
+    config = folder / "config.py"
+    text = config.read_text()
+    try:
+        config.write_text(text + EVIL.format(str(ran)))
+        assert_no_traceback(call(*line(name, dict(runs), good, tmp_path / "again"), *out))
+    finally:
+        config.write_text(text)
+    assert not ran.exists()
+
+
+def _options(name: str) -> set[str]:
+    return {option for action in actions(name) for option in action.option_strings}
+
+
+def test_a_plugin_that_the_user_names_is_run(call: Call, hostile: tuple[Path, Path]) -> None:
+    """Which shows that the test above would see it."""
+    folder, ran = hostile
+    try:
+        assert call("test", folder, "--plugins", folder.parent / "evil_parts.py").status == 0
+        assert ran.exists()
+    finally:
+        ran.unlink(missing_ok=True)
 
 
 # -- commands that must be caught ------------------------------------------------------------------------------------

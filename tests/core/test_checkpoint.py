@@ -327,3 +327,20 @@ def test_a_bare_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path: Pa
     with pytest.raises(CheckpointError, match=r"evil.pkl"):
         checkpoint.load(path)
     assert not trap.exists()
+
+
+def test_what_a_kill_left_of_a_save_is_removed_by_the_resume(three: Checkpoints) -> None:
+    """Half a file, and a checkpoint that the index had given up; the one that is resumed stays though unlisted."""
+    given_up, chosen = (three.folder / f"iteration_0000000{number}.pt" for number in (0, 1))
+    given_up.write_bytes(b"whole, and not listed any more")
+    (three.folder / "iteration_00000004.pt-123").write_bytes(b"half")
+    (three.folder / "best.pt").write_bytes(b"of a hook")
+    (three.folder / "index.json").write_text(json.dumps(three.index()[1:]))
+    three.go_on_from(3)
+    assert files(three.folder) == ["best.pt", "index.json", "iteration_00000002.pt", "iteration_00000003.pt"]
+    chosen.write_bytes(b"named by the user")
+    three.go_on_from(1)
+    assert chosen.exists()
+    (three.folder / "index.json").unlink()
+    three.go_on_from(3)
+    assert chosen.exists(), "where the index is lost, the files are all there is"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from pegboard.cli.tuning import tune_process
-from pegboard.console import say
+from pegboard.console import say, say_error
 from pegboard.errors import PegboardError, did_you_mean
 
 # Command -> one line of help; the module of that name has add_arguments(parser) and run(arguments) -> exit status.
@@ -58,7 +58,7 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
     except PegboardError as error:
         if arguments.debug:
             raise
-        say(error, file=sys.stderr)
+        say_error(error)
         return 2
     except OSError as error:  # a folder that may not be written, a disk that is full
         if arguments.debug or error.strerror is None:

@@ -100,7 +100,8 @@ def _names(one: Path, other: Path) -> tuple[str, str]:
 
 def _section(title: str, found: list[Difference], names: tuple[str, str]) -> None:
     if not found:
-        say(f"{title}: no difference\n")
+        say(f"{title}: no difference")
+        say()
         return
     say(title)
     table(("", *names), [[shortened(cell, WIDEST) for cell in row] for row in found], file=sys.stdout, left=True)

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CheckpointError(
             f"--out {file} is a folder; say the file, e.g. {file / 'model'}{SUFFIX[arguments.format]}"
         )
-    if file.resolve() == found.file.resolve():
+    if file.exists() and file.samefile(found.file):
         raise CheckpointError(f"--out {file} is the checkpoint itself; choose another name")
     size = tuple(arguments.input) if arguments.input else None
     described = export(found.state, file, arguments.format, size)

@@ -40,8 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     table(HEADER, [_cells(row) for row in rows], file=sys.stdout)
     whole = rows[0]
     frozen = whole.parameters - whole.trainable
+    say()
     say(
-        f"\n{whole.parameters:,} parameters ({whole.trainable:,} trained, {frozen:,} frozen), "
+        f"{whole.parameters:,} parameters ({whole.trainable:,} trained, {frozen:,} frozen), "
         f"{whole.parameters * 4 / 2**20:.1f} MiB in fp32; {_short(whole.flops)}FLOPs an input, "
         "a multiplication and an addition counting as two"
     )

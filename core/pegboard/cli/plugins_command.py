@@ -56,10 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
     for board in BOARDS.values():
         for bridge in board.bridges:
             if bridge.error:
-                say(f"\nbridge {bridge.name} to {bridge.library} adds no {board.name}: {bridge.error}")
+                say()
+                say(f"bridge {bridge.name} to {bridge.library} adds no {board.name}: {bridge.error}")
     for plugin in plugins:
         if plugin.error:
-            say(f"\n{plugin.name} ({plugin.distribution} {plugin.version}) is broken:\n{plugin.traceback.rstrip()}")
+            say()
+            say(f"{plugin.name} ({plugin.distribution} {plugin.version}) is broken:")
+            for line in plugin.traceback.rstrip().splitlines():
+                say(line)
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pegboard.cli import opened
-from pegboard.console import say, show_log, table
+from pegboard.console import say_error, show_log, table
 from pegboard.errors import DataError, PegboardError, did_you_mean
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 readable.append((file, read_image(file)))
             except DataError as error:
-                say(error, file=sys.stderr)
+                say_error(error)
                 unreadable += 1
         if readable:
             results += predict(classifier, readable, arguments.top)

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = _new(Path(arguments.work_dir) if arguments.work_dir else None, original)
     from pegboard.runner.repeat import Comparison, prepare, repeat, working_in
 
-    started_in = Path(arguments.started_in or original.environment.get("working_directory") or ".").resolve()
+    started_in = Path(arguments.started_in or original.environment.get("working_directory") or ".").absolute()
     with working_in(started_in):
         options = [f"device={arguments.device!r}"] if arguments.device else []
         config = prepare(original, started_in, options, arguments.anyway)
@@ -52,7 +52,7 @@ def _new(wanted: Path | None, original: Recorded) -> Path:
     if wanted is not None:
         if wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
             raise PegboardError(f"--work-dir {wanted} is in use; name a folder that is new or empty")
-        return wanted.resolve()
+        return wanted.absolute()
     for number in range(1, 1000):
         name = f"{original.folder.name}_again" + (f"_{number}" if number > 1 else "")
         if not (folder := original.folder.with_name(name)).exists():

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CheckpointError(
             f"the config says nothing about {arguments.split!r} data; add {arguments.split}=dict(dataset=...)"
         )
-    problems = check(config, "test")
+    problems = check(config, "test", arguments.split)
     if problems:
         raise ConfigError(problems)
     from pegboard.runner import Runner

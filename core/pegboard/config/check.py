@@ -38,14 +38,16 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 GIVEN_BY_THE_RUN = {"optimizers": ("params",), "schedulers": ("optimizer",)}
 
 
-def check(config: Config, purpose: Purpose = "train") -> list[Problem]:
+def check(config: Config, purpose: Purpose = "train", split: str = "test") -> list[Problem]:
     """Every problem of a config, in the order of its keys; an empty list if it can be run.
 
     Args:
-        purpose: ``"train"`` asks for all that a training run needs, ``"test"`` for model and test data only,
-            ``"model"`` for the model alone.
+        purpose: ``"train"`` asks for all that a training run needs, ``"test"`` for the model and the data that is
+            evaluated, ``"model"`` for the model alone.
+        split: the data that is evaluated.
     """
-    return _Checker(config).run(purpose)
+    needs: Mapping[Purpose, Sequence[str]] = {"train": NEEDED_TO_TRAIN, "test": ("model", split), "model": ("model",)}
+    return _Checker(config).run(needs[purpose])
 
 
 class _Checker:
@@ -56,7 +58,7 @@ class _Checker:
     def report(self, path: str, message: str) -> None:
         self.problems.append(self.config.problem(path, message))
 
-    def run(self, purpose: Purpose) -> list[Problem]:
+    def run(self, needed: Sequence[str]) -> list[Problem]:
         values = self.config.values
         self.plugins(values.get("plugins", ()))
         self.metrics = known_metrics(values)
@@ -65,7 +67,7 @@ class _Checker:
                 self.value(RUN_KEYS[name], value, name)
             else:
                 self.report(name, "is no run key" + did_you_mean(name, RUN_KEYS))
-        self.missing(purpose)
+        self.missing(needed)
         if not self.problems:  # these may rely on what was checked so far
             self.problems += contradictions(self.config)
             self.ask_plugins()
@@ -88,9 +90,7 @@ class _Checker:
             else:
                 self.problems += found
 
-    def missing(self, purpose: Purpose) -> None:
-        needs: Mapping[str, Sequence[str]] = {"train": NEEDED_TO_TRAIN, "test": ("model", "test"), "model": ("model",)}
-        needed = needs[purpose]
+    def missing(self, needed: Sequence[str]) -> None:
         if self.config.values.get("phases"):
             needed = tuple(name for name in needed if name != "train_for")
         misspelt = {nearest(problem.path, needed) for problem in self.problems}

@@ -194,19 +194,26 @@ def _run(path: Path, shown: str, overrides: Mapping[str, Any], chain: tuple[Path
     scope = _Scope()
     for base, line in _bases(tree, shown):
         target = path.parent / base
+        if not _is_file(target):
+            link = f"{_shown(target)} is a link that leads to no file" if os.path.islink(target) else ""  # noqa: PTH114
+            message = link or f"there is no file {_shown(target)}{_near(target)}"
+            raise ConfigError([Problem(message, "_base_", f"{shown}:{line}")])
         around = (*chain, path.resolve())
         if target.resolve() in around:
             circle = [*around[around.index(target.resolve()) :], target.resolve()]
             raise ConfigError(
                 [Problem("bases form a circle: " + " -> ".join(_shown(p) for p in circle), "_base_", f"{shown}:{line}")]
             )
-        if not target.is_file():
-            raise ConfigError(
-                [Problem(f"there is no file {_shown(target)}{_near(target)}", "_base_", f"{shown}:{line}")]
-            )
         scope.take_base(_run(target, _shown(target), overrides, around))
     _execute(tree, path, shown, scope, overrides)
     return scope
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False
 
 
 def _shown(path: Path) -> str:

@@ -51,6 +51,25 @@ def tell(run: "Runner", state: Mapping[str, Any]) -> None:
             logger.log(level, "%s was %s, now %s: %s", *what)
 
 
+def tell_of_data(run: "Runner", state: Mapping[str, Any]) -> None:
+    """Warn of data that the config names as before, and that holds something else now.
+
+    It is no error: a mended label is a reason to go on. Another number of batches is refused with the config's.
+    """
+    now = to_data(run.config.values)
+    for split, then in (state.get("contents") or {}).items():
+        found = run.contents.get(split)
+        if found is None or found["of"] != then["of"] or state["config"].get(split) != now.get(split):
+            continue  # it was loaded otherwise, or is said to be other data
+        if found != then:
+            counts = then["samples"], found["samples"]
+            amount = f"{counts[0]} samples then, {counts[1]} now; " if counts[0] != counts[1] else ""
+            logger.warning(
+                "the %s data has changed since the checkpoint (%shash of its %s %s, now %s): %s",
+                *(split, amount, then["of"], then["hash"], found["hash"], MEANING[split]),
+            )
+
+
 def refuse(run: "Runner", state: Mapping[str, Any]) -> None:
     """End here where the rest of the run cannot be the rest of this one.
 

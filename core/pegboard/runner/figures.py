@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +10,21 @@ from torch import Tensor
 from pegboard.data.batch import Batch
 from pegboard.errors import PegboardError
 from pegboard.runner.step import Computed
+
+
+class Spoiled(NamedTuple):
+    """The first loss that was read and is not finite.
+
+    Args:
+        behind: how many batches were added after its own.
+        samples: of its batch. before: those of the batch before, whose step may have spoiled the weights; empty where
+            there was none.
+    """
+
+    loss: float
+    behind: int
+    samples: list[int]
+    before: list[int]
 
 
 class Figures:
@@ -24,8 +39,9 @@ class Figures:
     def __init__(self, metrics: Mapping[str, Any]) -> None:
         self.metrics = metrics
         self.total = 0  # samples of all passes
-        # The first loss that was read and was not finite, how many batches were added since, and its samples.
-        self.spoiled: tuple[float, int, list[int]] | None = None
+        self.spoiled: Spoiled | None = None
+        self._indexes: list[Tensor] = []
+        self._last_index: Tensor | None = None  # samples of the last batch whose loss was read
         for metric in metrics.values():
             if hasattr(metric, "persistent"):  # torchmetrics keeps its state out of state_dict unless told
                 metric.persistent(True)
@@ -80,13 +96,18 @@ class Figures:
     def _find_spoiled(self, losses: list[float]) -> None:
         for number, loss in enumerate(losses):
             if not math.isfinite(loss):
-                self.spoiled = (loss, len(losses) - 1 - number, self._indexes[number].tolist())
+                before = self._indexes[number - 1] if number else self._last_index
+                samples = self._indexes[number].tolist()
+                self.spoiled = Spoiled(
+                    loss, len(losses) - 1 - number, samples, [] if before is None else before.tolist()
+                )
                 return
 
     def _forget(self) -> None:
+        self._last_index = self._indexes[-1] if self._indexes else self._last_index
         self._losses: list[Tensor] = []  # on the device, not read yet
         self._sizes: list[int] = []  # samples in each of those
-        self._indexes: list[Tensor] = []  # and which they are
+        self._indexes = []  # and which they are
         self._waiting: dict[str, list[Tensor]] = {"loss": self._losses}  # they, and the parts of each
 
     def recent_loss(self) -> float:

@@ -58,6 +58,7 @@ class Runner:
     train_loader: Loader
     val_loader: Loader | None
     data_label: str
+    contents: dict[str, dict[str, Any]]
     phases: list[Phase]
     phase: int
     per_epoch: int
@@ -156,7 +157,7 @@ class Runner:
         Returns:
             ``{"test/loss": 0.83, "test/top1": 0.7101}``.
         """
-        self.check("test")
+        self.check("test", split)
         if not hasattr(self, "model"):
             prepare.testing(self, split, state or {})
         elif state:
@@ -418,6 +419,8 @@ class Runner:
         non_finite.stop(self)
         groups = self.optimizer.param_groups
         self.pending |= {"loss": loss, "lr": groups[0]["lr"]}
+        if self.save_failure:
+            self.save()  # the disk may have been freed
         if len(groups) > 1:
             self.pending |= {f"lr/{group.get('name', 'added')}": group["lr"] for group in groups}
         self.write_record()
@@ -458,7 +461,7 @@ class Runner:
             path = self.checkpoints.save(state, self.keep_checkpoints)
         except OSError as error:  # a full disk may be freed; the older checkpoints stay
             self.save_failure = f"the state at iteration {self.iteration} could not be saved: {error}"
-            logger.error("%s; training goes on, and the next checkpoint tries again", self.save_failure)
+            logger.error("%s; training goes on, and the next record tries again", self.save_failure)
             return
         self.save_failure = ""
         self.call("after_checkpoint", path=path)
@@ -489,15 +492,18 @@ class Runner:
         """Number of the epoch that goes on, or of the one that has just ended; the first is 1."""
         return self.epoch + 1 if self.position else self.epoch
 
-    def check(self, purpose: Literal["train", "test"]) -> None:
-        """Refuse a config that has problems.
+    def check(self, purpose: Literal["train", "test"], split: Split = "test") -> None:
+        """Refuse a config that has problems; to test, it needs the split that is evaluated.
 
         Raises:
             ConfigError: all of them.
         """
-        problems = check(self.config, purpose)
+        problems = check(self.config, purpose, split)
         if problems:
             raise ConfigError(problems)
+
+    def begins_in(self, environment: Mapping[str, Any]) -> None:
+        """Told what ``environment.json`` is to hold, before anything is trained; a subclass may refuse it."""
 
     def use_hooks(self, hooks: dict[str, Hook]) -> None:
         """Take these hooks; per point only those are called that define it."""

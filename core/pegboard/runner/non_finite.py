@@ -81,14 +81,18 @@ def stop(run: "Runner") -> None:
     """
     if run.figures.spoiled is None:
         return
-    loss, behind, samples = run.figures.spoiled
+    loss, behind, samples, before = run.figures.spoiled
     iteration = run.iteration - behind
     norms = gradient_norms(run.model)
-    contents = {"iteration": iteration, "loss": loss, "samples": samples, "gradient_norms": norms}
+    contents = {
+        "iteration": iteration, "loss": loss, "samples": samples, "samples_before": before, "gradient_norms": norms,
+    }  # fmt: skip
+    # A step with infinite gradients shows in the loss of the next one: the weights tell that it may have been so.
+    other = f"; or the step of iteration {iteration - 1}, {_samples(before)}, spoiled the weights" if before else ""
     raise PegboardError(
         f"the training loss is {loss} at iteration {iteration}, {_samples(samples)}; gradient norms of iteration "
-        f"{run.iteration}: {_largest(norms)}. {_save(run, contents)}Lower the learning rate or set clip_grad; "
-        "non_finite=dict(policy='skip') leaves such steps out"
+        f"{run.iteration}: {_largest(norms)}{other if _bad_weights(run.model) else ''}. {_save(run, contents)}"
+        "Lower the learning rate or set clip_grad; non_finite=dict(policy='skip') leaves such steps out"
     )
 
 
@@ -98,13 +102,8 @@ def refuse_weights(run: "Runner") -> None:
     Raises:
         PegboardError: some are not.
     """
-    learned = {n: p for n, p in run.model.named_parameters() if p.requires_grad and p.is_floating_point() and p.numel()}
-    if not learned:
+    if not (bad := _bad_weights(run.model)):
         return
-    sizes = torch.stack([weight.detach().abs().amax().double() for weight in learned.values()])
-    if bool(sizes.isfinite().all()):
-        return
-    bad = [name for name, size in zip(learned, sizes.tolist(), strict=True) if not math.isfinite(size)]
     norms = gradient_norms(run.model)
     contents: dict[str, Any] = {"iteration": run.iteration, "loss": None, "samples": [], "gradient_norms": norms}
     raise PegboardError(
@@ -112,6 +111,17 @@ def refuse_weights(run: "Runner") -> None:
         f"gradient norms: {_largest(norms)}. {_save(run, contents)}Lower the learning rate or set clip_grad; "
         "non_finite=dict(policy='skip') leaves such steps out"
     )
+
+
+def _bad_weights(model: nn.Module) -> list[str]:
+    """Names of the parameters that learn and are not finite."""
+    learned = {n: p for n, p in model.named_parameters() if p.requires_grad and p.is_floating_point() and p.numel()}
+    if not learned:
+        return []
+    sizes = torch.stack([weight.detach().abs().amax().double() for weight in learned.values()])
+    if bool(sizes.isfinite().all()):
+        return []
+    return [name for name, size in zip(learned, sizes.tolist(), strict=True) if not math.isfinite(size)]
 
 
 def gradient_norms(model: nn.Module) -> dict[str, float]:

@@ -15,6 +15,7 @@ from pegboard.data.loader import Loader
 from pegboard.errors import ConfigError, Problem
 from pegboard.runner import pinned, record
 from pegboard.runner.build import Builder, Split, placed
+from pegboard.runner.contents import contents
 from pegboard.runner.dry_run import dry_run, same_randomness
 from pegboard.runner.figures import Figures
 from pegboard.runner.groups import add_again
@@ -48,6 +49,8 @@ def _build_all(run: "Runner") -> None:
     rehearsal(run, fresh=run.resume is None)
     for loader in filter(None, (run.train_loader, run.val_loader)):
         _ = loader.engine  # decodes what is kept in memory
+    loaders = {"train": run.train_loader, "val": run.val_loader}
+    run.contents = {split: contents(loader) for split, loader in loaders.items() if loader is not None}
     if run.resume is not None:
         restore(run, dict(run.resume))
         logger.info("resumed at iteration %d of %d", run.iteration, run.total_iterations)

@@ -74,7 +74,9 @@ def kept(run: "Runner") -> Iterator[None]:
     started = time.perf_counter()
     outcome = "failed"
     with run.lock, LogFile(run.folder / "log.txt"):
-        write_json(run.folder / "environment.json", environment(run))
+        found = environment(run)
+        run.begins_in(found)
+        write_json(run.folder / "environment.json", found)
         _warn_of_stand_in(run)
         try:
             yield
@@ -83,7 +85,8 @@ def kept(run: "Runner") -> Iterator[None]:
             if isinstance(error, KeyboardInterrupt):
                 outcome = "interrupted"
             elif isinstance(error, PegboardError):
-                logger.debug("%s", error)  # for log.txt; whoever called shows it
+                for line in error.lines:
+                    logger.debug("%s", line)  # for log.txt; whoever called shows it
             else:
                 logger.debug("the run failed", exc_info=True)
             run.call("on_exception", error=error)

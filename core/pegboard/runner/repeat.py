@@ -16,7 +16,7 @@ from pegboard.differences import differences, first_difference, place
 from pegboard.errors import PegboardError
 from pegboard.hooks.hook import Hook
 from pegboard.recorded import Recorded
-from pegboard.runner.environment import environment, plugin_files, sha256
+from pegboard.runner.environment import plugin_files, sha256
 from pegboard.runner.loop import Runner
 
 if TYPE_CHECKING:
@@ -55,8 +55,13 @@ class Comparison(Hook):
         self.differs = ""
         self.compared = 0
 
-    def before_run(self, run: Runner) -> None:
-        then, now = self.original.environment, json.loads(json.dumps(environment(run), default=str))
+    def look_at(self, environment: Mapping[str, Any]) -> None:
+        """Warn of conditions that are not those of the original.
+
+        Raises:
+            PegboardError: the data is not.
+        """
+        then, now = self.original.environment, json.loads(json.dumps(environment, default=str))
         for path, before, after in differences(_picked(then, CONDITIONS), _picked(now, CONDITIONS)):
             logger.warning("not as it was: %s is %s, it was %s", path, after, before)
         data = ("data", "data_fingerprint", "data_contents")
@@ -98,6 +103,9 @@ class Repetition(Runner):
     """A run with the comparison among its hooks, which sees it and changes nothing."""
 
     comparison: Comparison
+
+    def begins_in(self, environment: Mapping[str, Any]) -> None:
+        self.comparison.look_at(environment)
 
     def use_hooks(self, hooks: dict[str, Hook]) -> None:
         super().use_hooks({**hooks, "comparison": self.comparison})

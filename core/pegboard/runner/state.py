@@ -38,6 +38,7 @@ def gather(run: "Runner") -> dict[str, Any]:
         "best": {name: list(value) for name, value in run.best.items()},
         "known": to_data(run.builder.known),
         "data": run.data_label,
+        "contents": run.contents,
         "classes": changes.classes(run),
         "plan": changes.plan(run),
         "surroundings": pinned.surroundings(run),
@@ -80,6 +81,7 @@ def restore(run: "Runner", state: dict[str, Any]) -> None:
     """
     run.epoch, run.position, run.iteration = state["epoch"], state["position"], state["iteration"]
     changes.tell(run, state)
+    changes.tell_of_data(run, state)
     pinned.warn_of_another_machine(run, state["surroundings"])
     run.validation_due = state["validation_due"]
     run.skipped = state["skipped"]

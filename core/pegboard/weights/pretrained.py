@@ -91,8 +91,8 @@ def load_pretrained(
     fit.unexpected = [name for name in weights if name not in own]
     if fit.share < min_match or not fit.loaded:
         raise CheckpointError(
-            f"{path} fits {fit.share:.0%} of the model, less than min_match={min_match:g}{_rename_hint(fit)}\n  "
-            + "\n  ".join(fit.table())
+            f"{path} fits {fit.share:.0%} of the model, less than min_match={min_match:g}{_rename_hint(fit)}",
+            *(f"  {line}" for line in fit.table()),
         )
     model.load_state_dict({name: weights[name] for name in fit.loaded}, strict=False)
     return fit

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pegboard.console import say
 from pegboard.errors import PegboardError
 
 HELP = "draw the learning curves of a run, or of several over each other"
@@ -37,5 +38,5 @@ def run(arguments: argparse.Namespace) -> int:
     from pegboard_visual.learning_curves import draw
 
     draw(drawn, labels(found)).savefig(file)
-    print(f"written to {file}")
+    say(f"written to {file}")
     return 0

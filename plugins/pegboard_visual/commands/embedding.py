@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from pegboard import Hook
-from pegboard.console import show_log
+from pegboard.console import say, show_log
 from pegboard.errors import PegboardError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     features = watching.watcher.read()
     names = class_names(found.run, features.classes)
     drawn = embedding_shown(features, names, found.split, arguments.method, found.when)
-    print(drawn.caption)
+    say(drawn.caption)
     found.keep(drawn, arguments.out)
     return 0
 

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pegboard.console import show_log, table
+from pegboard.console import say, show_log, table
 from pegboard_visual.commands.output import Output, positive
 
 HELP = "draw how the weights of a run's checkpoints are distributed"
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         rows.append([name.removesuffix("_data"), *(f"{v:.3g}" for v in (record["mean"], record["std"], *ends))])
     table(("parameter", "mean", "std", "smallest", "median", "largest"), rows, file=sys.stdout)
     for note in last.data["notes"]:
-        print(note)
+        say(note)
     output = Output(folder, arguments.out, last.epoch, last.iteration)
     caption = f"Weights, epoch {last.epoch}, iteration {last.iteration}"
     # The hook's picture of this moment, with its gradients, stays.

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from pegboard.console import show_log, table
+from pegboard.console import say, show_log, table
 from pegboard.errors import PegboardError
 
 HELP = "show the worst and the most confident mistakes, with truth, prediction and probability"
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     outcome = watching.seen.read()
     names = class_names(found.run, outcome.classes)
     drawn = mistakes_shown(outcome, names, found.split, found.samples, arguments.images, found.when)
-    print(drawn.caption)
+    say(drawn.caption)
     if rows := [_row(one) for one in drawn.data["worst"][:LISTED]]:
         table(("sample", "truth", "probability", "predicted", "probability"), rows, file=sys.stdout)
     found.keep(drawn, arguments.out)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pegboard import PegboardError
 from pegboard.cli.common import add_overrides
+from pegboard.console import say
 
 if TYPE_CHECKING:
     from pegboard_visual.draw import Picture
@@ -41,7 +42,7 @@ class Output:
         except OSError as error:
             where = self.folder if self.pictures is None else self.pictures.folder
             raise PegboardError(f"{where} cannot be written: {error.strerror or error}") from error
-        print(path)
+        say(path)
         return path
 
     def _write(self, name: str, picture: "Picture", caption: str, data: Mapping[str, Any]) -> Path:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pegboard.console import say
 from pegboard.errors import PegboardError
 
 HELP = "write a run's report, or one page that lays several runs side by side"
@@ -29,5 +30,5 @@ def run(arguments: argparse.Namespace) -> int:
         page.write(found[0], file)
     else:
         page.compare(found, file)
-    print(f"written to {file}")
+    say(f"written to {file}")
     return 0

@@ -117,7 +117,7 @@ def _settings(folder: Path, config: dict[str, Any]) -> list[Setting]:
 def _records(file: Path, notes: list[str]) -> list[dict[str, float | None]]:
     """The lines of a file that may be in the midst of being written."""
     found = []
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
     for number, line in enumerate(lines, 1):
         try:
             values = json.loads(line)

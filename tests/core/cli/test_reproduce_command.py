@@ -149,7 +149,9 @@ def test_data_that_changed_is_refused_and_leaves_nothing(started: Path, elsewher
     content = file.read_bytes()
     try:
         Image.new("RGB", (32, 32), (0, 100, 201)).save(file)
-        refused(again(here, started)[0], "the data is not that of", "data_contents.train.hash", "--anyway goes on")
+        done = again(here, started)[0]
+        refused(done, "the data is not that of", "data_contents.train.hash", "--anyway goes on")
+        assert "is removed again" in done.stderr and "everything is in" not in done.stderr
         assert not (elsewhere / "again").exists()
         done, found = again(here, started, "--anyway")
         assert done.returncode == 1 and "epoch 1, iteration 1: loss is" in found["first_difference"]

@@ -168,6 +168,18 @@ def test_a_circle_names_its_files(load):
     assert problem.place == "b.py:2" and "c.py -> b.py -> c.py" in problem.message
 
 
+@pytest.mark.parametrize("names", [("loop.py", "loop.py"), ("one.py", "two.py")])
+def test_a_circle_of_links_is_an_error_where_it_is_named(load, tmp_path, names):
+    """A link to itself, and two that point to each other."""
+    one, two = (tmp_path / name for name in names)
+    one.symlink_to(two)
+    if one != two:
+        two.symlink_to(one)
+    problem = refused(load, f"\n_base_ = '{one.name}'\n")
+    assert problem.place == "c.py:2"
+    assert one.name in str(problem) and "\n" not in str(problem)
+
+
 def test_a_missing_base_is_an_error_where_it_is_named(load):
     problem = refused(load, "\n_base_ = 'cifra10.py'\n", cifar10="")
     assert problem.place == "c.py:2" and "did you mean 'cifar10.py'?" in problem.message

@@ -170,3 +170,51 @@ def test_lines_that_were_lost_are_said(tmp_path: Path, caplog: pytest.LogCapture
     resumed(tmp_path, state)
     assert f"has lost lines: it held {len(whole)} bytes at the checkpoint" in caplog.text
     runs.records(tmp_path)  # all of them whole
+
+
+class Held:
+    """Eight by eight images that a test holds, and may change under a run's feet."""
+
+    def __init__(self, images: torch.Tensor) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.images[index], index % 4
+
+
+@pytest.mark.parametrize("mode", ["memory", "workers"])
+def test_data_that_changed_under_an_unchanged_config_is_said(
+    tmp_path: Path, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Any image in memory; of a dataset that names no files those that the short fingerprint looks at."""
+    transforms = [{"type": "ToFloat"}]
+    images = torch.arange(24 * 3 * 8 * 8).reshape(24, 3, 8, 8).to(torch.uint8)
+    data = {**DATA, "dataset": runs.hang("datasets", "held", Held(images)), "mode": mode, "transforms": transforms}
+    state = stopped(tmp_path, train=data)
+    resumed(tmp_path, state, train=data)
+    assert "has changed" not in caplog.text
+
+    images[17, 0, 0, 0] += 1
+    resumed(tmp_path, state, train=data)
+    [line] = [line for line in probes.warned(caplog) if "has changed" in line]
+    assert line.startswith("the train data has changed since the checkpoint (hash of its ")
+    assert line.endswith(": the rest is trained on other data, or on other images of it")
+
+    caplog.clear()
+    fewer = {**data, "dataset": runs.hang("datasets", "held", Held(images[:23]))}
+    resumed(tmp_path, state, train=fewer)
+    assert "(24 samples then, 23 now; " in caplog.text
+
+
+def test_data_that_the_config_says_is_other_data_is_not_said_twice(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = stopped(tmp_path)
+    other = {**DATA, "dataset": {"type": "Dots", "seed": 5}}
+    resumed(tmp_path, state, train=other)
+    [line] = told(caplog)
+    assert line.startswith("train.dataset.seed was not set, now 5")
+    assert "has changed" not in caplog.text

@@ -401,6 +401,12 @@ def test_test_of_a_checkpoint_with_a_config_takes_its_weights(copy: Path, here: 
     assert f"test/top1  {accuracy_by_hand(newest):.4f}\n" in done.stdout
 
 
+def test_only_the_split_that_is_evaluated_must_be_there(copy: Path, here: Call) -> None:
+    assert here(copy, "test", "runs/tiny", "--split", "val", "--cfg-options", "test=None").returncode == 0
+    line = one_line(here(copy, "test", "runs/tiny", "--cfg-options", "test=None"))
+    assert "the config says nothing about 'test' data; add test=dict(dataset=...)" in line
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [("runs/tinny", "did you mean 'tiny'?"), ("tiny.py", "tiny.py"), (".", "is no run folder")],

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from pegboard import Loader
-from pegboard.runner.environment import contents, fingerprint, git_state
+from pegboard.runner.contents import contents, fingerprint
+from pegboard.runner.environment import git_state
 from pegboard_data.image_folder import ImageFolder
 from tests import runs
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pegboard import Batch, DataError, Hook, PegboardError, Runner
+from pegboard.checkpoint import Checkpoints
 from pegboard.config import to_python
 from tests import matrix, probes, processes, runs
 
@@ -63,6 +64,16 @@ def test_a_disk_too_full_for_checkpoints_for_a_while(tmp_path: Path) -> None:
     assert sorted(path.suffix for path in (tmp_path / "run" / "checkpoints").iterdir()) == [".json", ".pt", ".pt"]
 
 
+def test_a_save_that_failed_is_tried_again_at_the_next_record(tmp_path: Path) -> None:
+    """Not only when the next checkpoint is due, which may be hours later."""
+    rare = {"every": "5 iters", "keep": 9}
+    status, log = train(tmp_path, train_for="3 epochs", checkpoint=rare, hooks=full(5, 7, CHECKPOINTS))
+    assert status == 0, log
+    assert log.count("could not be saved") == 2
+    saved = [entry["iteration"] for entry in Checkpoints(tmp_path / "run" / "checkpoints").index()]
+    assert saved == [7, 9]
+
+
 def test_a_disk_too_full_for_anything_for_a_while(tmp_path: Path) -> None:
     """Lines of metrics.jsonl wait; TensorBoard's thread ends without the run waiting for it for ever."""
     runs.train(tmp_path / "whole", train_for="20 epochs")
@@ -106,17 +117,68 @@ def test_a_tensorboard_folder_that_vanishes_ends_nothing(tmp_path: Path) -> None
     assert [record["iteration"] for record in runs.records(tmp_path) if "lr" in record] == list(range(1, 13))
 
 
+# -- the hooks that hold a state ---------------------------------------------------------------------------------------
+
+HOOKS = {
+    "ema": {"type": "EMA", "decay": 0.9},
+    "best": {"type": "BestCheckpoint", "metric": "val/loss", "better": "lower"},
+    "grad": {"type": "GradientStats", "every": "2 iters"},
+    "dog": {"type": "Watchdog"},
+}
+
+
+def same_ends(one: Path, other: Path) -> None:
+    """Weights, averages, the best so far and every figure."""
+    ends = [runs.newest(folder) for folder in (one, other)]
+    for name in ("model", "optimizer", "best"):
+        assert runs.same(ends[0][name], ends[1][name]), name
+    for name in ("ema", "best", "grad"):
+        assert runs.same(ends[0]["hooks"][name], ends[1]["hooks"][name]), name
+    assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
+    best = [matrix.contents(folder / "checkpoints" / "best.pt") for folder in (one, other)]
+    assert runs.same(best[0]["model"], best[1]["model"])
+
+
+def test_hooks_with_a_state_outlive_a_full_disk(tmp_path: Path) -> None:
+    runs.train(tmp_path / "whole", train_for="4 epochs", hooks=HOOKS)
+    status, log = train(tmp_path, train_for="4 epochs", checkpoint=OFTEN, hooks=HOOKS | full(5, 8, CHECKPOINTS))
+    assert status == 0, log
+    same_ends(tmp_path / "run", tmp_path / "whole")
+    assert not (tmp_path / "run" / "stacks.txt").exists()
+
+
+def test_hooks_with_a_state_outlive_data_that_fails(tmp_path: Path) -> None:
+    """In an epoch, and then again after the resume; the timer of the watchdog is off each time."""
+    broken = {"type": "Breaks", "trigger": str(tmp_path / "trigger"), "how": "raises"}
+    data = {**runs.values()["train"], "dataset": broken, "mode": "workers"}
+    config: dict[str, Any] = {"train": data, "train_for": "4 epochs"}
+    runs.train(tmp_path / "whole", **config, hooks=HOOKS)
+    state = None
+    for _ in range(2):
+        (tmp_path / "trigger").unlink(missing_ok=True)
+        hooks = HOOKS | {
+            "triggers": runs.hang("hooks", "triggers", Triggers(tmp_path / "trigger", 4 if state is None else 8))
+        }
+        with pytest.raises(ValueError, match="it is broken"):
+            runs.runner(tmp_path / "run", state, **config, hooks=hooks).train()
+        state = runs.newest(tmp_path / "run")
+        assert not (tmp_path / "run" / "stacks.txt").exists()
+    (tmp_path / "trigger").unlink()
+    runs.runner(tmp_path / "run", state, **config, hooks=HOOKS).train()
+    same_ends(tmp_path / "run", tmp_path / "whole")
+
+
 # -- the data --------------------------------------------------------------------------------------------------------
 
 
 class Triggers(Hook):
-    """Lets the dataset break from the fourth iteration on."""
+    """Lets the dataset break from an iteration on."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, file: Path, iteration: int = 4) -> None:
+        self.file, self.iteration = file, iteration
 
     def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
-        if run.iteration == 4:
+        if run.iteration == self.iteration:
             self.file.touch()
 
 

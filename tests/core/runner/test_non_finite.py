@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pegboard import Batch, Config, ConfigError, Hook, PegboardError, Runner, checkpoint
 from pegboard.checkpoint import Checkpoints
@@ -98,6 +98,34 @@ def test_weights_that_are_not_finite_are_no_checkpoint_though_the_loss_was(tmp_p
     ):
         spoiled(tmp_path, hook, checkpoint={"every": "1 iters", "keep": 1}, log_every="1 epoch")
     assert runs.newest(tmp_path)["iteration"] == 3
+
+
+@pytest.mark.parametrize("log_every", ["1 iters", "1 epoch"])
+def test_gradients_that_spoil_the_weights_are_said_with_the_loss_that_shows_it(tmp_path: Path, log_every: str) -> None:
+    """The samples of the batch that did it are named beside those of the next, whose loss is the first to show it."""
+    hook = Spoils(4, what="gradients")
+    with pytest.raises(PegboardError, match="training loss is nan at iteration 5, samples ") as raised:
+        spoiled(tmp_path, hook, log_every=log_every)
+    guilty = ", ".join(map(str, hook.samples[4]))
+    assert f"; or the step of iteration 4, samples {guilty}, spoiled the weights. " in str(raised.value)
+    kept = checkpoint.load(tmp_path / "checkpoints" / "non_finite.pt")["non_finite"]
+    assert (kept["samples"], kept["samples_before"]) == (hook.samples[5], hook.samples[4])
+
+
+def test_a_loss_that_left_the_weights_whole_blames_no_other_step(tmp_path: Path) -> None:
+    """Infinite, with gradients that are finite: no step has spoiled a weight."""
+
+    class Lies(nn.CrossEntropyLoss):
+        calls = 0
+
+        def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            self.calls += self.training
+            loss = super().forward(outputs, targets)
+            return loss + math.inf if self.calls == 5 else loss
+
+    with pytest.raises(PegboardError, match="training loss is inf at iteration") as raised:
+        runs.train(tmp_path, loss=runs.hang("losses", "lies", Lies()))
+    assert "spoiled the weights" not in str(raised.value)
 
 
 def test_a_rate_that_is_too_high_ends_the_run(tmp_path: Path) -> None:

@@ -1,16 +1,19 @@
 """TensorBoard's own reader finds in the event files what the run logged."""
 
-import time
+import os
+import re
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
 from pegboard import Batch, Hook, Runner
-from tests import runs
+from tests import processes, runs
 
 BOARD = {"tensorboard": {"type": "TensorBoard"}}
 
@@ -98,7 +101,6 @@ def test_nothing_is_written_twice_by_a_resume(tmp_path: Path) -> None:
     assert [step for step, _ in read(tmp_path / "part")["loss"]] == list(range(1, 8))
     for file in (tmp_path / "part" / "tensorboard").rglob("*tfevents*"):
         file.write_bytes(file.read_bytes() + b"\x18\0\0\0\0\0\0\0half")
-    time.sleep(1.1)  # event files are named by the second
     runs.runner(tmp_path / "part", runs.newest(tmp_path / "part"), **config, hooks=BOARD).train()
     runs.train(tmp_path / "whole", **config, hooks=BOARD)
     assert merged(tmp_path / "part") == merged(tmp_path / "whole")
@@ -114,3 +116,60 @@ def merged(folder: Path) -> dict[str, list[tuple[int, float]]]:
             name = f"{file.parent.relative_to(folder / 'tensorboard')}:{tag}"
             series.setdefault(name, []).extend((e.step, e.value) for e in events.Scalars(tag))
     return series
+
+
+def killed(folder: Path) -> None:
+    """A run, for a process of its own, that is killed one iteration after its second checkpoint."""
+
+    class Kills(Hook):
+        def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
+            if run.iteration == 9:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    runs.hang_up()
+    hooks = {**BOARD, "kills": runs.hang("hooks", "kills", Kills())}
+    runs.train(folder, **OFTEN, hooks=hooks)
+
+
+OFTEN = {"train_for": "4 epochs", "val_every": "2 iters", "checkpoint": {"every": "4 iters"}}
+
+
+def test_a_killed_run_has_what_was_logged_before_its_checkpoint(tmp_path: Path) -> None:
+    """And resumed, each event of the run that was never killed, once."""
+    assert processes.call(killed, tmp_path / "part") == -signal.SIGKILL
+    steps = [step for step, _ in read(tmp_path / "part")["loss"]]
+    assert steps[:8] == list(range(1, 9))
+    runs.runner(tmp_path / "part", runs.newest(tmp_path / "part"), **OFTEN, hooks=BOARD).train()
+    runs.train(tmp_path / "whole", **OFTEN, hooks=BOARD)
+    assert merged(tmp_path / "part") == merged(tmp_path / "whole")
+
+
+HOSTILE = "../../x\x1b[31m\n\u202e<script>alert(1)</script>"
+
+
+def test_names_of_anything_make_plain_tags_and_stay_in_the_folder(tmp_path: Path) -> None:
+    """Of a number, a picture and a metric; the caption is shown by no event."""
+
+    class Shows(Hook):
+        def after_train_epoch(self, run: Runner) -> None:
+            run.log(HOSTILE, 1.0)
+            run.show(HOSTILE, np.zeros((4, 4), np.uint8), caption=HOSTILE)
+
+    hooks = {**BOARD, "shows": runs.hang("hooks", "shows", Shows())}
+    metrics = {"one": {"type": "Accuracy"}, HOSTILE: {"type": "Accuracy", "k": 2}}
+    runs.train(tmp_path / "a" / "b", hooks=hooks, metrics=metrics, train_for="1 epoch")
+    files = sorted((tmp_path / "a" / "b" / "tensorboard").rglob("*tfevents*"))
+    assert files == sorted(tmp_path.rglob("*tfevents*"))
+    tags = {str(file.parent.relative_to(tmp_path)) for file in files}
+    pictures = 0
+    for file in files:
+        events = EventAccumulator(str(file))
+        events.Reload()
+        found = events.Tags()
+        pictures += len(found["images"])
+        tags |= {*found["scalars"], *found["images"]}
+    assert pictures == 1
+    assert any("script" in tag for tag in tags)
+    assert all(re.fullmatch(r"[\w ./+-]+", tag) and "\u202e" not in tag for tag in tags), tags
+    for path in (tmp_path / "a" / "b" / "figures").rglob("*"):
+        assert re.fullmatch(r"[\w.+-]+", path.name), path
