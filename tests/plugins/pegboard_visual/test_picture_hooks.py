@@ -12,24 +12,14 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pegboard import Hook, PegboardError, Pictures, Runner
-from pegboard.registry import BOARDS
-from pegboard_visual.feature_maps_hook import FeatureMaps
-from pegboard_visual.histograms_hook import Histograms
-from pegboard_visual.kernels_hook import Kernels
-from pegboard_visual.samples_hook import Samples
+from pegboard_visual.hooks.feature_maps import FeatureMaps
+from pegboard_visual.hooks.histograms import Histograms
+from pegboard_visual.hooks.kernels import Kernels
+from pegboard_visual.hooks.samples import Samples
 from tests import runs
 from tests.plugins.pegboard_visual import nets
 
-
-@pytest.fixture(autouse=True)
-def _tiny_parts(boards: None) -> None:
-    runs.hang_up()
-
-    def drawn(num_classes: int) -> nets.Pooled:
-        """A network with dropout, batch norm and maps."""
-        return nets.Pooled(num_classes)
-
-    BOARDS["models"].register(drawn, name="Drawn", supplied=("num_classes",))
+pytestmark = pytest.mark.usefixtures("tiny_parts", "boards")
 
 
 def train(folder: Path, **changes: Any) -> Runner:
