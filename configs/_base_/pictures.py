@@ -5,12 +5,12 @@ A config takes them by `_base_ = ["_base_/pictures.py", ...]`; `hooks=dict(cam=N
 """
 
 hooks = dict(
-    confusion=dict(type="ConfusionMatrix", every="20 epochs"),
-    mistakes=dict(type="Mistakes", every="20 epochs"),
-    cam=dict(type="GradCAM", images=6, every="20 epochs"),
-    samples=dict(type="Samples", images=24, every="20 epochs"),
-    maps=dict(type="FeatureMaps", images=2, every="20 epochs"),
-    kernels=dict(type="Kernels", every="20 epochs"),
-    embedding=dict(type="Embedding", every="20 epochs"),
-    histograms=dict(type="Histograms", every="5 epochs"),
+    confusion=dict(type="ConfusionMatrix", every="30 epochs"),
+    mistakes=dict(type="Mistakes", every="30 epochs"),
+    cam=dict(type="GradCAM", images=6, every="30 epochs"),
+    samples=dict(type="Samples", images=24, every="30 epochs"),
+    maps=dict(type="FeatureMaps", images=2, every="30 epochs"),
+    kernels=dict(type="Kernels", every="30 epochs"),
+    embedding=dict(type="Embedding", every="30 epochs"),
+    histograms=dict(type="Histograms", every="2 epochs"),
 )

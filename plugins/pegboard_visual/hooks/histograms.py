@@ -42,12 +42,14 @@ class Histograms(PeriodicHook):
         self.read: dict[str, Read] = {}
 
     def before_train(self, run: "Runner") -> None:
-        """A resumed run goes on with what it drew."""
+        """A resumed run goes on with what it drew, but for the last weights of the stop."""
         from pegboard_visual.pictures.histograms_page import Moment
 
         drawn = Pictures(run.folder / "figures").all() if run.iteration else []
         self.moments = [
-            Moment(shown.epoch, shown.iteration, shown.data) for shown in drawn if shown.name == "Histograms"
+            Moment(shown.epoch, shown.iteration, shown.data)
+            for shown in drawn
+            if shown.name == "Histograms" and shown.data["update_ratio"]
         ]
 
     def after_backward(self, run: "Runner") -> None:

@@ -66,11 +66,14 @@ def test_a_resumed_run_goes_on_with_its_histograms(tmp_path: Path) -> None:
 
     hooks = {"looks": {"type": "Histograms"}}
     train(tmp_path, hooks={**hooks, "stops": runs.hang("hooks", "stops", Stops())}, train_for="3 epochs")
-    assert drawn(tmp_path) == [(3, "Histograms")]
+    assert drawn(tmp_path) == [(3, "Histograms"), (4, "Histograms")]
+    last = Pictures(tmp_path / "figures").all()[-1]  # the step is over: of its gradients nothing is left
+    assert set(last.data["tensors"]) == {f"{name}_data" for name, _ in nets.Pooled().named_parameters()}
+    assert last.caption == "Weights, epoch 2, iteration 4" and not last.data["notes"]
     state = runs.newest(tmp_path)
     run = runs.runner(tmp_path, state, model={"type": "Drawn"}, hooks=hooks, train_for="3 epochs")
     run.train()
-    assert drawn(tmp_path) == [(n, "Histograms") for n in (3, 6, 9)]
+    assert drawn(tmp_path) == [(n, "Histograms") for n in (3, 4, 6, 9)]
     hook = run.hooks["looks"]
     assert isinstance(hook, Histograms) and [moment.iteration for moment in hook.moments] == [3, 6, 9]
 
