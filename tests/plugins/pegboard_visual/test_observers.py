@@ -20,6 +20,7 @@ from torch import nn
 
 from pegboard import Hook, Pictures, Runner
 from pegboard_visual.cam_methods import TITLES
+from pegboard_visual.report.page import ALSO, KINDS
 from tests import runs
 from tests.conftest import restored_boards
 
@@ -154,6 +155,8 @@ def test_training_is_the_same_bit_for_bit(
     seen = train(tmp_path, part)
     assert_only_looked(seen, without)
     assert shown(tmp_path) == pictures  # so it did look
+    kinds = {picture.data["kind"] for picture in Pictures(tmp_path / "figures").all()}
+    assert {ALSO.get(kind, kind) for kind in kinds} <= KINDS.keys()  # each has its section in the report
 
 
 @pytest.mark.parametrize(("part", "pictures"), [one for one in EACH if one.id in ONE_A_TYPE])
