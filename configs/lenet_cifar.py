@@ -3,7 +3,7 @@
 Without the data at data/cifar10 (and no network to fetch it from) it trains on a drawn stand-in, and says so.
 """
 
-_base_ = ["_base_/cifar10.py"]
+_base_ = ["_base_/cifar10.py", "_base_/pictures.py"]
 
 # A data_root that you name must be there; only the default may be stood in for.
 _on_missing = "stand-in" if data_root == "data/cifar10" else "error"  # noqa: F821  # data_root stands in the base

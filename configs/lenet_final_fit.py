@@ -14,3 +14,5 @@ _parts = [
 train = dict(dataset=dict(type="Concat", datasets=_parts, _delete_=True))
 val = None
 test = None
+# Pictures of validation images; those of the training, the kernels and the histograms stay.
+hooks = dict(confusion=dict(split="train", pairs=0), mistakes=None, cam=None, maps=None, embedding=None)

@@ -6,15 +6,15 @@ from typing import Any
 from pegboard import Boards, hookimpl
 
 HOOKS = {
-    "ConfusionMatrix": "confusion_hook",
-    "Embedding": "embedding_hook",
-    "FeatureMaps": "feature_maps_hook",
-    "GradCAM": "grad_cam_hook",
-    "Histograms": "histograms_hook",
-    "Kernels": "kernels_hook",
-    "Mistakes": "mistakes_hook",
-    "Report": "report.hook",
-    "Samples": "samples_hook",
+    "ConfusionMatrix": "hooks.confusion",
+    "Embedding": "hooks.embedding",
+    "FeatureMaps": "hooks.feature_maps",
+    "GradCAM": "hooks.cam",
+    "Histograms": "hooks.histograms",
+    "Kernels": "hooks.kernels",
+    "Mistakes": "hooks.mistakes",
+    "Report": "hooks.report",
+    "Samples": "hooks.samples",
     "TensorBoard": "tensorboard",
 }
 

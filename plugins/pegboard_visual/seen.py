@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pegboard_visual.draw import Picture, as_picture
+from pegboard_visual.drawing.picture import Picture, as_picture
 
 NEARLY = 0.01  # how far rounding and interpolation may leave the range from 0 to 1
 

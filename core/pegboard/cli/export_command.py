@@ -29,11 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the model and a description beside it, once what was written gives the same outputs."""
     show_log()
-    from pegboard.plugins import load_plugin
     from pegboard.runner.export import export
 
-    for plugin in arguments.plugins or ():
-        load_plugin(plugin, Path())
+    opened.load_plugins(arguments)
     found = opened.open_run(opened.named(Path(arguments.path), arguments.checkpoint))
     file = Path(arguments.out) if arguments.out else found.beside / f"model{SUFFIX[arguments.format]}"
     if file.is_dir():

@@ -39,6 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser, more: str = "") -> None:
     )
 
 
+def load_plugins(arguments: argparse.Namespace) -> None:
+    """Run what --plugins names."""
+    from pegboard.plugins import load_plugin
+
+    for plugin in arguments.plugins or ():
+        load_plugin(plugin, Path())
+
+
 def named(path: Path, name: str) -> Path:
     """The file that a path and ``--checkpoint NAME`` mean: the path itself, or ``name.pt`` beside a run's checkpoints.
 

@@ -58,11 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def load(arguments: argparse.Namespace) -> "Classifier":
     """The classifier that a command's arguments name; no config file is run."""
-    from pegboard.plugins import load_plugin
     from pegboard.runner.inference import Classifier
 
-    for plugin in arguments.plugins or ():
-        load_plugin(plugin, Path())
+    opened.load_plugins(arguments)
     found = opened.open_run(opened.named(Path(arguments.path), arguments.checkpoint))
     return Classifier(found.state, arguments.device or "auto")
 

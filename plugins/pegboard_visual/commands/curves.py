@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     drawn = charts(found)
     if not drawn:
         raise PegboardError(f"{found[0].folder} has no figures yet: its metrics.jsonl is empty")
-    from pegboard_visual.learning_curves import draw
+    from pegboard_visual.pictures.curves import draw
 
     draw(drawn, labels(found)).savefig(file)
     say(f"written to {file}")

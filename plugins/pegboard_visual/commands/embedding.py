@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from pegboard import Hook
 from pegboard.console import say, show_log
-from pegboard.errors import PegboardError
+from pegboard_visual.commands.arguments import whole
+from pegboard_visual.commands.evaluated import add_arguments as add_evaluated
 
 if TYPE_CHECKING:
     from pegboard import Batch, Runner
@@ -14,10 +15,9 @@ HELP = "draw images as points, by what the network knows of them before its last
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from pegboard_visual import evaluated
-    from pegboard_visual.embedding import METHODS
+    from pegboard_visual.pictures.embedding import METHODS, MOST
 
-    evaluated.add_arguments(parser)
+    add_evaluated(parser)
     parser.add_argument("--method", default="pca", choices=METHODS, help="pca unless given")
     parser.add_argument(
         "--layer",
@@ -25,30 +25,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whose output stands for an image; unless given, the input of the last Linear layer of the forward pass",
     )
     parser.add_argument(
-        "--samples", type=int, default=2000, metavar="N", help="how many, spread over the split; 2000 unless given"
+        "--samples",
+        type=whole(4, MOST),
+        default=2000,
+        metavar="N",
+        help="how many, spread over the split; 2000 unless given",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the picture, the table and the numbers."""
-    from pegboard_visual.embedding_hook import MOST, embedding_shown
-    from pegboard_visual.evaluated import evaluate
-    from pegboard_visual.outcomes import class_names
+    from pegboard_visual.commands.evaluated import evaluate
+    from pegboard_visual.pictures.embedding import embedding_shown
 
     show_log()
-    if not 4 <= arguments.samples <= MOST:
-        raise PegboardError(f"--samples must be from 4 to {MOST:,}, got {arguments.samples}")
-    watching = WatchingFeatures(arguments.split, arguments.samples, arguments.layer)
+    watching = _Watching(arguments.split, arguments.samples, arguments.layer)
     found = evaluate(arguments, watching)
     features = watching.watcher.read()
-    names = class_names(found.run, features.classes)
-    drawn = embedding_shown(features, names, found.split, arguments.method, found.when)
+    names = found.names(features.classes)
+    drawn = embedding_shown(features, names, found.split, arguments.method, found.output.when)
     say(drawn.caption)
-    found.keep(drawn, arguments.out)
+    found.output.add(drawn)
     return 0
 
 
-class WatchingFeatures(Hook):
+class _Watching(Hook):
     """Keeps the features of some samples of an evaluation: the command must not go on without."""
 
     essential = True

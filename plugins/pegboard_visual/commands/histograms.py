@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pegboard.console import say, show_log, table
-from pegboard_visual.commands.output import Output, positive
+from pegboard_visual.commands.arguments import add_out, whole
+from pegboard_visual.commands.output import Output
 
 HELP = "draw how the weights of a run's checkpoints are distributed"
 ROWS = 12
@@ -19,15 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "path", metavar="RUN_OR_CHECKPOINT", help="a run folder, whose checkpoints are all read, or one"
     )
     parser.add_argument(
-        "--rows", type=positive, default=ROWS, metavar="N", help=f"parameters in the picture; {ROWS} unless given"
+        "--rows", type=whole(), default=ROWS, metavar="N", help=f"parameters in the picture; {ROWS} unless given"
     )
-    parser.add_argument("--out", metavar="DIR", help="figures/ in the run folder unless given")
+    add_out(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """A picture of the last checkpoint, and of all before it; a table of its weights."""
-    from pegboard_visual.histograms import Read, data_of, notes_of, summary
-    from pegboard_visual.histograms_page import Moment, histograms_page
+    from pegboard_visual.pictures.histograms import Read, data_of, notes_of, summary
+    from pegboard_visual.pictures.histograms_page import Moment, histograms_shown
 
     show_log()
     moments: list[Moment] = []
@@ -48,10 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     for note in last.data["notes"]:
         say(note)
     output = Output(folder, arguments.out, last.epoch, last.iteration)
-    caption = f"Weights, epoch {last.epoch}, iteration {last.iteration}"
     # The hook's picture of this moment, with its gradients, stays.
     name = "Histograms_weights" if _drawn(folder, last.iteration) and arguments.out is None else "Histograms"
-    output.add(name, histograms_page(moments, caption, arguments.rows), caption, last.data)
+    output.add(histograms_shown(moments, arguments.rows, "Weights", name))
     return 0
 
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pegboard.console import show_log
+from pegboard.console import say, show_log
 from pegboard.errors import PegboardError
-from pegboard_visual.commands.output import Output, add_common_arguments, add_model_arguments, opened, positive
+from pegboard_visual.commands.arguments import add_layers, add_model, add_out, open_model, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pegboard_visual.trained import Trained
+    from pegboard_visual.commands.trained import Trained
 
 HELP = "draw the feature maps of layers for images, before and after the activation"
 IMAGES, MAPS = 4, 64
@@ -27,62 +27,48 @@ class Listed(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model_arguments(parser)
+    add_model(parser)
     parser.add_argument(
         "images", metavar="IMAGE_OR_INDEX", nargs="+", help="image files, or index files (.txt) that list them"
     )
-    parser.add_argument(
-        "--layers",
-        nargs="+",
-        default=[],
-        metavar="PATTERN",
-        help="e.g. conv1 'layer1.*'; every convolution if left out",
-    )
+    add_layers(parser, "every convolution")
     parser.add_argument(
         "--images",
         dest="most",
-        type=positive,
+        type=whole(),
         default=IMAGES,
         metavar="N",
         help=f"of all, the first N; {IMAGES} unless given",
     )
     parser.add_argument(
-        "--maps", type=positive, default=MAPS, metavar="N", help=f"maps of a layer that are drawn; {MAPS} unless given"
+        "--maps", type=whole(), default=MAPS, metavar="N", help=f"maps of a layer that are drawn; {MAPS} unless given"
     )
-    parser.add_argument("--size", type=positive, metavar="PIXELS", help="side to which images are brought first")
+    parser.add_argument("--size", type=whole(), metavar="PIXELS", help="side to which images are brought first")
     parser.add_argument("--root", metavar="DIR", help="where the paths of an index file begin; beside it unless given")
-    add_common_arguments(parser)
+    add_out(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """A picture a layer, its rows the images."""
     import torch
 
-    from pegboard_visual.feature_maps import feature_maps, page_of
+    from pegboard_visual.pictures.feature_maps import feature_maps, maps_shown
     from pegboard_visual.seen import as_pictures
 
     show_log()
     listed = listed_images(arguments.images, arguments.root)
     if len(listed) > arguments.most:
-        print(f"the first {arguments.most} of {len(listed)} images; --images N draws more")
+        say(f"the first {arguments.most} of {len(listed)} images; --images N draws more")
     listed = listed[: arguments.most]
-    trained = opened(arguments, arguments.size)
+    trained = open_model(arguments, arguments.size)
     inputs = torch.cat(_of_one_size(trained, listed))
     images = as_pictures(inputs, trained.transforms.transforms)
     titles = [f"{one.path.name}: {one.truth}" if one.truth else one.path.name for one in listed]
-    try:
+    with trained.taking(inputs):
         given = feature_maps(trained.model, inputs, arguments.layers)
-    except RuntimeError as error:
-        raise PegboardError(
-            f"the {type(trained.model).__name__} cannot take an input {tuple(inputs.shape)}: "
-            f"{str(error).splitlines()[0]}; --size PIXELS brings images to a square of that side first"
-        ) from error
-    output = Output(trained.folder, arguments.out, trained.epoch, trained.iteration)
+    output = trained.output(arguments.out)
     for layer in given:
-        data = {"kind": "feature_maps", "layer": layer.layer, "activation": layer.activation, "labels": titles}
-        caption = f"{layer.layer}, epoch {trained.epoch}, iteration {trained.iteration}"
-        picture = page_of(layer, images, titles, caption, arguments.maps)
-        output.add(f"Feature_Maps_{layer.layer}", picture, caption, data)
+        output.add(maps_shown(layer, images, titles, output.when, arguments.maps))
     return 0
 
 

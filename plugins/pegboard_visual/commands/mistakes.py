@@ -6,38 +6,33 @@ from collections.abc import Mapping
 from typing import Any
 
 from pegboard.console import say, show_log, table
-from pegboard.errors import PegboardError
+from pegboard_visual.commands.arguments import whole
+from pegboard_visual.commands.evaluated import add_arguments as add_evaluated
 
 HELP = "show the worst and the most confident mistakes, with truth, prediction and probability"
 LISTED = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from pegboard_visual import evaluated
-
-    evaluated.add_arguments(parser)
-    parser.add_argument("--images", type=int, default=12, metavar="N", help="how many of each; 12 unless given")
+    add_evaluated(parser)
+    parser.add_argument(
+        "--images", type=whole(1, 60), default=12, metavar="N", help="how many of each; 12 unless given"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the worst mistakes, and write the picture and the table of all."""
-    from pegboard_visual.evaluated import evaluate
-    from pegboard_visual.mistakes_hook import mistakes_shown
-    from pegboard_visual.outcome_hooks import Watching
-    from pegboard_visual.outcomes import class_names
+    from pegboard_visual.commands.evaluated import outcome_of
+    from pegboard_visual.pictures.mistakes import mistakes_shown
 
     show_log()
-    if not 1 <= arguments.images <= 60:
-        raise PegboardError(f"--images must be from 1 to 60, got {arguments.images}")
-    watching = Watching()
-    found = evaluate(arguments, watching)
-    outcome = watching.seen.read()
-    names = class_names(found.run, outcome.classes)
-    drawn = mistakes_shown(outcome, names, found.split, found.samples, arguments.images, found.when)
+    found, outcome = outcome_of(arguments)
+    names = found.names(outcome.classes)
+    drawn = mistakes_shown(outcome, names, found.split, found.samples, arguments.images, found.output.when)
     say(drawn.caption)
     if rows := [_row(one) for one in drawn.data["worst"][:LISTED]]:
         table(("sample", "truth", "probability", "predicted", "probability"), rows, file=sys.stdout)
-    found.keep(drawn, arguments.out)
+    found.output.add(drawn)
     return 0
 
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pegboard import Shown
-from pegboard_visual.report.confusion import ClassFigures, Pair, accuracy, most_confused, per_class
+from pegboard_visual.pictures.confusion import ClassFigures, Pair, class_figures, confused_pairs, top1
 
 MOST_CLASSES = 30  # of a matrix that is a table; a larger one is a picture
+MOST_PAIRS = 8  # that are confused most
 MOST_STEPS = 20  # of a slider
 MOST_POINTS = 2000  # of an embedding
 MOST_BARS = 250_000  # of all histograms together
@@ -90,6 +93,7 @@ def matrix(key: str, shown: Sequence[Shown]) -> Matrix | None:
     except (KeyError, TypeError, ValueError):
         return None
     counts = all_counts[-1]
+    table = np.array(counts)
     steps = [
         {"epoch": one.epoch, "iteration": one.iteration, "counts": matrix}
         for one, matrix in zip(kept, all_counts, strict=True)
@@ -100,9 +104,9 @@ def matrix(key: str, shown: Sequence[Shown]) -> Matrix | None:
         classes,
         steps if len(classes) <= MOST_CLASSES else [],
         counts,
-        per_class(counts, classes),
-        most_confused(counts, classes),
-        accuracy(counts),
+        class_figures(table, classes),
+        confused_pairs(table, MOST_PAIRS),
+        top1(table),
         shown[-1].epoch,
     )
 
@@ -166,7 +170,8 @@ def histograms(shown: Sequence[Shown]) -> Histograms | None:
     try:
         newest = shown[-1].data
         bars = sum(len(tensor["counts"]) for tensor in newest["tensors"].values())
-        names = [str(name) for name in newest["tensors"]]
+        # A run that was stopped ends with weights alone; their gradients of before are shown even so.
+        names = list(dict.fromkeys(str(name) for one in reversed(shown) for name in one.data["tensors"]))
         most = max(1, min(MOST_STEPS, MOST_BARS // max(1, bars)))
         steps = [
             {

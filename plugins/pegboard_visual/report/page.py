@@ -45,6 +45,7 @@ KINDS: Mapping[str, Kind] = {
     "embedding": Kind("Embedding", "What the layer before the last makes of the images, in the plane.", "Embedding"),
     "histograms": Kind("Weights and gradients", "How they are distributed, and how that changes.", "Histograms"),
 }  # fmt: skip
+ALSO = {"confused_pairs": "confusion"}  # pictures without numbers of their own go into another one's section
 OTHERS = Kind("Other pictures", "", "")
 
 
@@ -163,7 +164,8 @@ def _galleries(pictures: Sequence[Shown]) -> tuple[list[Gallery], dict[str, list
     named: dict[str, list[Shown]] = {}
     for name, found in by_name.items():
         kind = found[-1].data.get("kind")
-        gallery = galleries[kind if isinstance(kind, str) and kind in KINDS else "others"]
+        kind = ALSO.get(kind, kind) if isinstance(kind, str) else ""
+        gallery = galleries[kind if kind in KINDS else "others"]
         number = f"{gallery.key}-{len(gallery.matrices) + len(gallery.embeddings)}"
         if gallery.key == "confusion" and (matrix := drawn.matrix(number, found)):
             gallery.matrices.append(matrix)

@@ -7,24 +7,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from pegboard import Batch, Hook, Runner, plugins
+from pegboard import Batch, Hook, Runner
 from pegboard.registry import BOARDS
 from tests import runs
+from tests.conftest import restored_boards
 
 
 @contextmanager
 def hung() -> Iterator[None]:
     """The tiny parts and the hook on their boards; what the fixture ``boards`` does, for a whole module."""
-    plugins.installed_plugins()
-    before = {
-        name: ({part: list(entries) for part, entries in board.entries.items()}, list(board.bridges))
-        for name, board in BOARDS.items()
-    }
-    runs.hang_up()
-    BOARDS["hooks"].register(Pictured)
-    yield
-    for name, (entries, bridges) in before.items():
-        BOARDS[name].entries, BOARDS[name].bridges = entries, bridges
+    with restored_boards():
+        runs.hang_up()
+        BOARDS["hooks"].register(Pictured)
+        yield
 
 
 class Pictured(Hook):

@@ -9,11 +9,10 @@ import torch
 from PIL import Image
 
 from pegboard.cli import main
-from pegboard.registry import BOARDS
 from pegboard_visual.cam import grad_cam
 from pegboard_visual.commands.cam import chosen
-from pegboard_visual.draw import overlay
-from pegboard_visual.trained import open_trained, read_image
+from pegboard_visual.commands.trained import open_trained, read_image
+from pegboard_visual.pictures.cam import overlay
 from tests import runs
 from tests.plugins.pegboard_visual import nets
 from tests.plugins.pegboard_visual.test_cam_values import needs_weights
@@ -21,16 +20,12 @@ from tests.plugins.pegboard_visual.test_cam_values import needs_weights
 CLASSES = ["disc", "square", "cat/dog", "3"]
 
 
+pytestmark = pytest.mark.usefixtures("tiny_parts")
+
+
 @pytest.fixture(autouse=True)
-def _tiny_parts(boards: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def _classes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs.Dots, "classes", tuple(CLASSES))
-    runs.hang_up()
-
-    def drawn(num_classes: int) -> nets.Pooled:
-        """A network with maps."""
-        return nets.Pooled(num_classes)
-
-    BOARDS["models"].register(drawn, name="Drawn", supplied=("num_classes",))
 
 
 @pytest.fixture
@@ -196,7 +191,7 @@ def test_a_photograph_lies_upright(tmp_path: Path) -> None:
 
 def test_a_map_lies_where_the_network_looked(tmp_path: Path, photo: Path) -> None:
     """Resize and CenterCrop see the middle of a wide image; the rest of the map is 0."""
-    from pegboard_visual.commands.cam import in_window
+    from pegboard_visual.pictures.cam import in_window
 
     crops = [{"type": "Resize", "size": 15}, {"type": "CenterCrop", "size": 10}, {"type": "ToFloat"}]
     val = {"dataset": {"type": "Dots"}, "transforms": crops}
@@ -206,7 +201,7 @@ def test_a_map_lies_where_the_network_looked(tmp_path: Path, photo: Path) -> Non
     prepared = trained.prepare(photo)
     assert prepared.inputs.shape == (1, 3, 10, 10)
     assert prepared.window == pytest.approx((10, 5, 30, 25))
-    whole = in_window(np.ones((4, 4), np.float32), prepared)
+    whole = in_window(np.ones((4, 4), np.float32), prepared.image.shape[:2], prepared.window)
     assert whole.shape == (30, 40) and whole[5:25, 10:30].all() and whole.sum() == 400
 
 

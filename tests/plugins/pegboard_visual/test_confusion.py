@@ -3,7 +3,6 @@
 import csv
 import json
 import logging
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,26 +18,23 @@ from torch import Tensor, nn
 from pegboard import Batch, Hook, PegboardError, Pictures, Runner
 from pegboard.cli import main
 from pegboard.registry import BOARDS
-from pegboard_visual import confusion_matrix as drawing
-from pegboard_visual.confusion_hook import ConfusionMatrix
-from pegboard_visual.confusion_matrix import class_figures, confused_pairs, confusion_csv, confusion_data, top1
-from pegboard_visual.lettering import printable
+from pegboard_visual.drawing.lettering import printable
+from pegboard_visual.hooks.confusion import ConfusionMatrix
 from pegboard_visual.outcomes import Outcomes
+from pegboard_visual.pictures import confusion as drawing
+from pegboard_visual.pictures.confusion import class_figures, confused_pairs, confusion_csv, confusion_data, top1
 from tests import runs
 from tests.conftest import restored_boards
+from tests.plugins.pegboard_visual.conftest import status_of
 
 HOOK = {"type": "ConfusionMatrix", "every": "1 epoch"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _tiny_parts() -> Iterator[None]:
-    with restored_boards():
-        runs.hang_up()
-        yield
+pytestmark = pytest.mark.usefixtures("tiny_parts")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, _tiny_parts: None) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_parts: None) -> Path:
     """A run folder whose hook has looked at both splits."""
     folder = tmp_path_factory.mktemp("trained")
     hooks = {"val": {**HOOK, "every": "2 epochs"}, "train": {**HOOK, "split": "train", "pairs": 0}}
@@ -331,7 +327,7 @@ def test_without_out_the_run_gets_the_pictures(trained: Path, capsys: pytest.Cap
     ("arguments", "message"),
     [
         (["nowhere"], "there is no nowhere"),
-        (["RUN", "--pairs", "21"], "--pairs must be from 0 to 20, got 21"),
+        (["RUN", "--pairs", "21"], "--pairs: expected an integer from 0 to 20, got '21'"),
         (["RUN", "--checkpoint", "bets"], "there is no"),
         (["RUN", "--out", "FILE"], "is a file; expected a folder"),
         (["RUN", "--split", "test", "--cfg-options", "test=None"], "has no 'test' data; try --split train or val"),
@@ -343,5 +339,5 @@ def test_mistakes_at_the_command_line_are_said(
     file = tmp_path / "file"
     file.touch()
     names = {"RUN": str(trained), "FILE": str(file)}
-    assert main(["confusion", *(names.get(word, word) for word in arguments)]) == 2
+    assert status_of("confusion", *(names.get(word, word) for word in arguments)) == 2
     assert message in capsys.readouterr().err

@@ -3,7 +3,6 @@
 import csv
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ from torch import Tensor, nn
 from pegboard import Batch, PegboardError, Pictures, Runner
 from pegboard.cli import main
 from pegboard_models.lenet import LeNet
-from pegboard_visual.embedding import draw_embedding, pca, tsne
-from pegboard_visual.embedding_hook import Embedding
 from pegboard_visual.features import FeatureWatcher, penultimate
+from pegboard_visual.hooks.embedding import Embedding
+from pegboard_visual.pictures.embedding import draw_embedding, pca, tsne
 from tests import runs
-from tests.conftest import restored_boards
 from tests.plugins.pegboard_visual import nets
+from tests.plugins.pegboard_visual.conftest import status_of
 
 
 class Tokens(nn.Module):
@@ -39,15 +38,11 @@ class Tokens(nn.Module):
         return logits
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _tiny_parts() -> Iterator[None]:
-    with restored_boards():
-        runs.hang_up()
-        yield
+pytestmark = pytest.mark.usefixtures("tiny_parts")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, _tiny_parts: None) -> Runner:
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_parts: None) -> Runner:
     hooks = {"embedding": {"type": "Embedding", "samples": 6, "every": "2 epochs"}}
     return runs.train(tmp_path_factory.mktemp("trained"), hooks=hooks)
 
@@ -183,14 +178,14 @@ def test_hook_and_command_give_the_points_of_the_model(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--samples", "3"], "--samples must be from 4 to 20,000, got 3"),
+        (["--samples", "3"], "--samples: expected an integer from 4 to 20,000, got '3'"),
         (["--layer", "fcc"], "no layer 'fcc'; did you mean 'fc'"),
     ],
 )
 def test_mistakes_at_the_command_line_are_said(
     arguments: list[str], message: str, trained: Runner, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["embedding", str(trained.folder), *arguments]) == 2
+    assert status_of("embedding", str(trained.folder), *arguments) == 2
     assert message in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from pegboard import PegboardError
 from pegboard_models.lenet import LeNet
-from pegboard_visual.feature_maps import Given, as_maps, feature_maps, page_of
+from pegboard_visual.pictures.feature_maps import Given, as_maps, feature_maps, page_of
 from tests.plugins.pegboard_visual import nets
 
 IMAGES = nets.images(2, 8)

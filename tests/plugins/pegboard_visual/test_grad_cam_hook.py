@@ -11,25 +11,15 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pegboard import PegboardError, Runner
-from pegboard.registry import BOARDS
-from pegboard_visual.grad_cam_hook import GradCAM
-from pegboard_visual.sample_hook import Kept
+from pegboard_visual.hooks.cam import GradCAM
+from pegboard_visual.hooks.sample_hook import Kept
 from tests import runs
-from tests.plugins.pegboard_visual import nets
 
 HOOK = {"type": "GradCAM", "images": 3, "every": "1 epoch"}
 MODEL = {"model": {"type": "Drawn"}}
 
 
-@pytest.fixture(autouse=True)
-def _tiny_parts(boards: None) -> None:
-    runs.hang_up()
-
-    def drawn(num_classes: int) -> nets.Pooled:
-        """A network with dropout, batch norm and maps."""
-        return nets.Pooled(num_classes)
-
-    BOARDS["models"].register(drawn, name="Drawn", supplied=("num_classes",))
+pytestmark = pytest.mark.usefixtures("tiny_parts", "boards")
 
 
 def train(folder: Path, part: dict[str, Any] | None, **changes: Any) -> Runner:

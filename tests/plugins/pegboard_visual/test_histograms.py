@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pegboard_visual.histograms import Read, data_of, notes_of, summary, update_ratio, without_gradient
-from pegboard_visual.histograms_page import Moment, _chosen, histograms_page
+from pegboard_visual.pictures.histograms import Read, data_of, notes_of, summary, update_ratio, without_gradient
+from pegboard_visual.pictures.histograms_page import Moment, _chosen, histograms_page
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

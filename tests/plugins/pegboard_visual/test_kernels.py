@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from pegboard import PegboardError
 from pegboard_models.lenet import LeNet
-from pegboard_visual.compose import each_scaled, grid, spread
-from pegboard_visual.kernels import all_page, kernels_of, notes, split_in_channel, split_page
+from pegboard_visual.drawing.compose import each_scaled, grid, spread
+from pegboard_visual.pictures.kernels import all_page, kernels_of, notes, split_in_channel, split_page
 
 
 def rising(*shape: int) -> Tensor:

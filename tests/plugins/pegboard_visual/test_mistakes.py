@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ from pegboard import PegboardError, Pictures, Runner
 from pegboard.checkpoint import load
 from pegboard.cli import main
 from pegboard.runner.inference import probabilities
-from pegboard_visual import mistakes as drawing
-from pegboard_visual.image_grid import Strip, as_image
-from pegboard_visual.mistakes import listed, mistakes_csv, most_confident, worst
-from pegboard_visual.mistakes_hook import Mistakes
+from pegboard_visual.drawing.image_grid import Strip
+from pegboard_visual.drawing.picture import as_picture
+from pegboard_visual.hooks.mistakes import Mistakes
 from pegboard_visual.outcomes import Outcome
+from pegboard_visual.pictures import mistakes as drawing
+from pegboard_visual.pictures.mistakes import listed, mistakes_csv, most_confident, worst
 from tests import runs
-from tests.conftest import restored_boards
+from tests.plugins.pegboard_visual.conftest import status_of
 
 NAMES = ["a", "b", "c"]
 
@@ -33,15 +33,11 @@ def outcome() -> Outcome:
     return Outcome(3, np.arange(6) * 10, truth, predicted, probability, of_truth)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _tiny_parts() -> Iterator[None]:
-    with restored_boards():
-        runs.hang_up()
-        yield
+pytestmark = pytest.mark.usefixtures("tiny_parts")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, _tiny_parts: None) -> Runner:
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_parts: None) -> Runner:
     folder = tmp_path_factory.mktemp("trained")
     return runs.train(folder, hooks={"mistakes": {"type": "Mistakes", "images": 3, "every": "2 epochs"}})
 
@@ -84,10 +80,10 @@ def test_a_model_without_mistakes_is_said_to_have_none(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_a_dataset_may_give_other_tensors(channels: int) -> None:
-    image = as_image(torch.linspace(-3, 3, channels * 6).view(channels, 2, 3))
+    image = as_picture(torch.linspace(-3, 3, channels * 6).view(channels, 2, 3))
     assert image.shape == (2, 3, 3) and image.dtype == np.uint8 and image.min() == 0 and image.max() == 255
     with pytest.raises(PegboardError, match=r"a sample of shape \(3,\) is no image"):
-        as_image(torch.zeros(3))
+        as_picture(torch.zeros(3))
 
 
 def test_hook_and_command_find_the_mistakes_of_the_model(
@@ -121,5 +117,5 @@ def test_a_wrong_number_of_images_is_said(images: Any, trained: Runner, capsys: 
     with pytest.raises(PegboardError, match="images must be an integer from 1 to 60"):
         Mistakes(images=images)
     if images in (0, 61):
-        assert main(["mistakes", str(trained.folder), "--images", str(images)]) == 2
-        assert "--images must be from 1 to 60" in capsys.readouterr().err
+        assert status_of("mistakes", str(trained.folder), "--images", str(images)) == 2
+        assert "--images: expected an integer from 1 to 60" in capsys.readouterr().err

@@ -19,11 +19,10 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from pegboard import Hook, Pictures, Runner
-from pegboard.registry import BOARDS
-from pegboard_visual.commands.cam import METHODS
+from pegboard_visual.cam_methods import TITLES
+from pegboard_visual.report.page import ALSO, KINDS
 from tests import runs
 from tests.conftest import restored_boards
-from tests.plugins.pegboard_visual import nets
 
 # Hook -> the pictures that it shows. The methods of one hook may compute in different ways: each has its line.
 OBSERVERS: dict[str, tuple[dict[str, Any], set[str]]] = {
@@ -47,7 +46,7 @@ OBSERVERS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "GradCAM": ({"type": "GradCAM", "images": 2, "every": "1 epoch"}, {"Grad-CAM"}),
     **{
         title: ({"type": "GradCAM", "images": 1, "every": "2 epochs", "method": method}, {title})
-        for method, title in METHODS.items()
+        for method, title in TITLES.items()
         if method != "gradcam"
     },
     "Histograms": ({"type": "Histograms"}, {"Histograms"}),
@@ -87,23 +86,17 @@ class Trained(NamedTuple):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _tiny_parts() -> Iterator[None]:
-    with restored_boards():
-        runs.hang_up()
+def _figures_made(tiny_parts: None) -> Iterator[None]:
+    """Every figure that is made is in ``MADE`` for as long as somebody holds it."""
+    begin, made = Figure.__init__, MADE
 
-        def drawn(num_classes: int) -> nets.Pooled:
-            """A network with dropout, batch norm and maps."""
-            return nets.Pooled(num_classes)
+    def noticed(figure: Figure, *arguments: Any, **more: Any) -> None:
+        made.add(figure)
+        begin(figure, *arguments, **more)
 
-        def noticed(figure: Figure, *arguments: Any, **more: Any) -> None:
-            made.add(figure)
-            begin(figure, *arguments, **more)
-
-        BOARDS["models"].register(drawn, name="Drawn", supplied=("num_classes",))
-        begin, made = Figure.__init__, MADE
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Figure, "__init__", noticed)
-            yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "__init__", noticed)
+        yield
 
 
 def train(folder: Path, part: dict[str, Any] | None) -> Trained:
@@ -125,7 +118,7 @@ def train(folder: Path, part: dict[str, Any] | None) -> Trained:
 
 
 @pytest.fixture(scope="module")
-def without(tmp_path_factory: pytest.TempPathFactory, _tiny_parts: None) -> Trained:
+def without(tmp_path_factory: pytest.TempPathFactory, tiny_parts: None) -> Trained:
     """The run that nobody looks at."""
     return train(tmp_path_factory.mktemp("without"), None)
 
@@ -162,6 +155,8 @@ def test_training_is_the_same_bit_for_bit(
     seen = train(tmp_path, part)
     assert_only_looked(seen, without)
     assert shown(tmp_path) == pictures  # so it did look
+    kinds = {picture.data["kind"] for picture in Pictures(tmp_path / "figures").all()}
+    assert {ALSO.get(kind, kind) for kind in kinds} <= KINDS.keys()  # each has its section in the report
 
 
 @pytest.mark.parametrize(("part", "pictures"), [one for one in EACH if one.id in ONE_A_TYPE])

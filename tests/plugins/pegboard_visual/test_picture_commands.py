@@ -12,21 +12,11 @@ from PIL import Image
 from pegboard import Pictures
 from pegboard.cli import main
 from pegboard.config import to_python
-from pegboard.registry import BOARDS
 from pegboard_data.index_files import write_index
 from tests import runs
 from tests.plugins.pegboard_visual import nets
 
-
-@pytest.fixture(autouse=True)
-def _tiny_parts(boards: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs.hang_up()
-
-    def drawn(num_classes: int) -> nets.Pooled:
-        """A network with maps."""
-        return nets.Pooled(num_classes)
-
-    BOARDS["models"].register(drawn, name="Drawn", supplied=("num_classes",))
+pytestmark = pytest.mark.usefixtures("tiny_parts")
 
 
 @pytest.fixture

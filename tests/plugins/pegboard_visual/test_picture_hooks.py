@@ -12,24 +12,14 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pegboard import Hook, PegboardError, Pictures, Runner
-from pegboard.registry import BOARDS
-from pegboard_visual.feature_maps_hook import FeatureMaps
-from pegboard_visual.histograms_hook import Histograms
-from pegboard_visual.kernels_hook import Kernels
-from pegboard_visual.samples_hook import Samples
+from pegboard_visual.hooks.feature_maps import FeatureMaps
+from pegboard_visual.hooks.histograms import Histograms
+from pegboard_visual.hooks.kernels import Kernels
+from pegboard_visual.hooks.samples import Samples
 from tests import runs
 from tests.plugins.pegboard_visual import nets
 
-
-@pytest.fixture(autouse=True)
-def _tiny_parts(boards: None) -> None:
-    runs.hang_up()
-
-    def drawn(num_classes: int) -> nets.Pooled:
-        """A network with dropout, batch norm and maps."""
-        return nets.Pooled(num_classes)
-
-    BOARDS["models"].register(drawn, name="Drawn", supplied=("num_classes",))
+pytestmark = pytest.mark.usefixtures("tiny_parts", "boards")
 
 
 def train(folder: Path, **changes: Any) -> Runner:
@@ -76,11 +66,14 @@ def test_a_resumed_run_goes_on_with_its_histograms(tmp_path: Path) -> None:
 
     hooks = {"looks": {"type": "Histograms"}}
     train(tmp_path, hooks={**hooks, "stops": runs.hang("hooks", "stops", Stops())}, train_for="3 epochs")
-    assert drawn(tmp_path) == [(3, "Histograms")]
+    assert drawn(tmp_path) == [(3, "Histograms"), (4, "Histograms")]
+    last = Pictures(tmp_path / "figures").all()[-1]  # the step is over: of its gradients nothing is left
+    assert set(last.data["tensors"]) == {f"{name}_data" for name, _ in nets.Pooled().named_parameters()}
+    assert last.caption == "Weights, epoch 2, iteration 4" and not last.data["notes"]
     state = runs.newest(tmp_path)
     run = runs.runner(tmp_path, state, model={"type": "Drawn"}, hooks=hooks, train_for="3 epochs")
     run.train()
-    assert drawn(tmp_path) == [(n, "Histograms") for n in (3, 6, 9)]
+    assert drawn(tmp_path) == [(n, "Histograms") for n in (3, 4, 6, 9)]
     hook = run.hooks["looks"]
     assert isinstance(hook, Histograms) and [moment.iteration for moment in hook.moments] == [3, 6, 9]
 

@@ -16,9 +16,9 @@ from PIL import Image
 from pegboard import Batch, Config, Hook, PegboardError, Pictures, Runner
 from pegboard.cli import main
 from pegboard.registry import BOARDS
-from pegboard_visual.report import confusion, embed, page, words
+from pegboard_visual.hooks.report import Report
+from pegboard_visual.report import embed, page, words
 from pegboard_visual.report.curves import POINTS, charts
-from pegboard_visual.report.hook import Report
 from pegboard_visual.report.recorded import find, read
 from tests import runs
 from tests.conftest import Command
@@ -196,17 +196,6 @@ def test_a_long_series_keeps_its_spikes(tmp_path: Path, folder: Path) -> None:
     assert {9.0, -5.0} <= {*series.values} and series.iterations[-1] == 19_999
 
 
-def test_figures_of_a_class_follow_from_the_counts() -> None:
-    counts = [[8, 2, 0], [4, 6, 0], [0, 0, 0]]
-    first, second, empty = confusion.per_class(counts, ["a", "b", "c"])
-    assert (first.recall, first.precision, first.f1) == (0.8, 8 / 12, 16 / 22)
-    assert (second.support, second.correct, second.predicted) == (10, 6, 8)
-    assert (empty.recall, empty.precision, empty.f1) == (None, None, None)
-    assert confusion.accuracy(counts) == 0.7 and confusion.accuracy([[0]]) is None
-    pairs = confusion.most_confused(counts, ["a", "b", "c"])
-    assert [(p.truth, p.predicted, p.images, p.share) for p in pairs] == [("b", "a", 4, 0.4), ("a", "b", 2, 0.2)]
-
-
 def test_numbers_that_do_not_fit_leave_their_picture(tmp_path: Path) -> None:
     runs.train(tmp_path, train_for="1 epoch")
     pictures, image = Pictures(tmp_path / "figures"), np.zeros((8, 8, 3), np.uint8)
@@ -346,7 +335,7 @@ def test_what_the_last_page_took_is_in_the_summary(folder: Path) -> None:
 
 
 def test_nothing_is_imported_before_a_page_is_written(python: Command) -> None:
-    script = "import sys, pegboard_visual.report.hook; print({'jinja2', 'PIL', 'matplotlib'} & {*sys.modules})"
+    script = "import sys, pegboard_visual.hooks.report; print({'jinja2', 'PIL', 'matplotlib'} & {*sys.modules})"
     done = python("-c", script)
     assert done.stdout.strip() == "set()", done.stderr
 

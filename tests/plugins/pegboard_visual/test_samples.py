@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pegboard_data.transforms.values import Normalize
-from pegboard_visual.samples import labels_of, samples_page
+from pegboard_visual.pictures.samples import labels_of, samples_page
 from pegboard_visual.seen import as_pictures, denormalised
 from tests import images
 

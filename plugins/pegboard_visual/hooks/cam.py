@@ -3,16 +3,17 @@
 Dimension letters: B images, N classes.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pegboard import PegboardError
 from pegboard.errors import did_you_mean
-from pegboard_visual.sample_hook import Kept, SampleHook
+from pegboard_visual.cam_methods import TITLES, Method
+from pegboard_visual.drawn import Drawn, now
+from pegboard_visual.hooks.checks import check_choice
+from pegboard_visual.hooks.sample_hook import Kept, SampleHook
 
 if TYPE_CHECKING:
     from pegboard import Runner
-
-Method = Literal["gradcam", "gradcam++", "cam", "eigencam", "guided_backprop", "guided_gradcam"]
 
 
 class GradCAM(SampleHook):
@@ -40,10 +41,7 @@ class GradCAM(SampleHook):
         method: Method = "gradcam",
     ) -> None:
         super().__init__(images, every)
-        known = ("gradcam", "gradcam++", "cam", "eigencam", "guided_backprop", "guided_gradcam")
-        if method not in known:
-            hint = did_you_mean(method, known, otherwise=f"; there are {', '.join(known)}")
-            raise PegboardError(f"GradCAM: there is no method {method!r}{hint}")
+        check_choice(self, "method", method, list(TITLES))
         if method == "guided_backprop" and layer is not None:
             raise PegboardError("GradCAM: guided_backprop goes back to the pixels and reads no layer; leave layer out")
         self.layer = layer
@@ -60,9 +58,10 @@ class GradCAM(SampleHook):
         """One sheet."""
         import torch
 
-        from pegboard_visual.cam import METHODS, cells_of, default_layer, is_flat, predict
-        from pegboard_visual.commands.cam import METHODS as TITLES
-        from pegboard_visual.draw import Row, as_picture, overlay, placed, sheet
+        from pegboard_visual.cam import METHODS, cells_of, default_layer, predict
+        from pegboard_visual.outcomes import class_names
+        from pegboard_visual.pictures.cam import explained, sheet
+        from pegboard_visual.seen import as_pictures, transforms_of
 
         inputs = torch.stack([one.inputs for one in kept])
         probabilities = predict(run.model, inputs).softmax(1).cpu()
@@ -71,18 +70,18 @@ class GradCAM(SampleHook):
         arguments = {} if guided else {"layer": self.layer}
         function: Any = METHODS[self.method]
         given = function(run.model, inputs, targets, **arguments).cpu()
-        layer = "" if guided else f", layer {self.layer or default_layer(run.model, inputs)}"
+        layer = "" if guided else self.layer or default_layer(run.model, inputs)
         cells = cells_of(run.model, inputs, self.layer) if given.ndim == 3 else None
+        images = as_pictures(inputs, transforms_of(run.val_loader))
         rows = []
-        for one, values, target, shares, flat in zip(
-            kept, given, targets.tolist(), probabilities, is_flat(given).tolist(), strict=True
+        for one, image, values, target, shares in zip(
+            kept, images, given, targets.tolist(), probabilities.tolist(), strict=True
         ):
-            image = as_picture(one.inputs)
-            middle, bright = placed(values, inputs.shape[-2:], cells)
-            note = "flat map: no evidence here" if flat else ""
             name = f"validation sample {one.sample}"
-            rows.append(Row(image, middle, overlay(image, bright), name, target, shares.tolist(), note, one.truth))
-        classes = [str(name) for name in run.builder.known.get("classes") or range(probabilities.shape[1])]
-        heading = f"{TITLES[self.method]}{layer}, epoch {run.epoch_in_progress}, iteration {run.iteration}"
-        column = "gradient" if given.ndim == 4 else "map"
-        run.show(TITLES[self.method], sheet(rows, classes, heading, column), heading)
+            rows.append(explained(image, values, inputs.shape[-2:], cells, name, target, shares, one.truth))
+        title = TITLES[self.method]
+        heading = f"{title}{f', layer {layer}' if layer else ''}, {now(run)}"
+        classes = class_names(run, probabilities.shape[1])
+        picture = sheet(rows, classes, heading, "gradient" if given.ndim == 4 else "map")
+        data = {"kind": "cam", "method": self.method, "layer": layer, "samples": [one.sample for one in kept]}
+        Drawn(title, picture, heading, data | {"predicted": [classes[target] for target in targets.tolist()]}).show(run)

@@ -6,7 +6,8 @@ Dimension letters: B images, C channels, H x W an image as the network gets it.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pegboard import PegboardError, PeriodicHook
+from pegboard import PeriodicHook
+from pegboard_visual.hooks.checks import check_counts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,8 +42,7 @@ class SampleHook(PeriodicHook):
 
     def __init__(self, images: int, every: str) -> None:
         super().__init__(every)
-        if isinstance(images, bool) or not isinstance(images, int) or not 1 <= images <= 64:
-            raise PegboardError(f"{type(self).__name__}: images must be an integer from 1 to 64, got {images!r}")
+        check_counts(self, most=64, images=images)
         self.images = images
         self.kept: dict[int, Kept] = {}
         self.wanted: set[int] = set()  # samples, while a validation goes on that is drawn

@@ -3,6 +3,8 @@
 Dimension letters: H x W an image, h x w what the network gets.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +24,8 @@ from pegboard.registry import DATASETS, TRANSFORMS
 from pegboard.runner.build import Builder
 from pegboard.runner.state import load_weights
 from pegboard.weights.pretrained import read_weights
-from pegboard_visual.draw import Picture
+from pegboard_visual.commands.output import Output
+from pegboard_visual.drawing.picture import Picture
 
 PROBES = ((611, 703), (512, 640))  # two sizes: transforms that make one size of both fix it
 
@@ -62,6 +65,10 @@ class Trained:
     epoch: int = 0
     iteration: int = 0
 
+    def output(self, out: str | None) -> Output:
+        """Where its pictures go."""
+        return Output(self.folder, out, self.epoch, self.iteration)
+
     def prepare(self, path: Path) -> Prepared:
         """Read an image of any size and mode, upright, and transform it as the run does.
 
@@ -83,12 +90,22 @@ class Trained:
             raise DataError(f"the transforms give {pixels.dtype} for {path}; end them with ToFloat")
         return Prepared(np.asarray(image), pixels.to(self.device), window)
 
+    @contextmanager
+    def taking(self, inputs: Tensor) -> Iterator[None]:
+        """Inside, the model is given ``inputs``; a size that it cannot take is said in words."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise PegboardError(
+                f"the {type(self.model).__name__} cannot take an input {tuple(inputs.shape)}: "
+                f"{str(error).splitlines()[0]}; --size PIXELS brings images to a square of that side first"
+            ) from error
+
 
 def open_trained(
     path: Path,
     config_file: str | None = None,
     options: tuple[str, ...] = (),
-    plugins: tuple[str, ...] = (),
     size: int | None = None,
 ) -> Trained:
     """Build the model that a path names and load its weights.
@@ -97,14 +114,11 @@ def open_trained(
         path: a run folder, a checkpoint, or, with ``config_file``, weights alone.
         config_file: is run; without it no config file is, and no ``plugins`` that a checkpoint names.
         options: overrides of the config.
-        plugins: files or modules to run first.
         size: side to which images are brought; as the run's transforms and data say unless given.
 
     Raises:
         PegboardError: something is missing, or does not fit.
     """
-    for plugin in plugins:
-        load_plugin(plugin, Path())
     folder, at = None, (0, 0)
     if config_file is None:
         config, state, beside = of_run(path, list(options))

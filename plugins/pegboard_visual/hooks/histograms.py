@@ -1,16 +1,18 @@
 """Weights, gradients and updates over time."""
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pegboard import PegboardError, PeriodicHook, Pictures
+from pegboard import PeriodicHook, Pictures
+from pegboard_visual.hooks.checks import check_counts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from pegboard import Batch, Runner
-    from pegboard_visual.histograms import Read
-    from pegboard_visual.histograms_page import Moment
+    from pegboard_visual.pictures.histograms import Read
+    from pegboard_visual.pictures.histograms_page import Moment
 
 logger = logging.getLogger("pegboard")
 
@@ -19,10 +21,10 @@ class Histograms(PeriodicHook):
     """Draw the weights, gradients and updates of every parameter, and say what is wrong with them.
 
     Taken at the last step of an epoch in which ``every`` passes, or at the step at which it does, and of the run's
-    last epoch: gradients before clipping, weights after the step, and the update's size over that of the weights. They
-    are ``<parameter>_grad`` and ``<parameter>_data``; a parameter without gradient is named and has none. Vanishing
-    and exploding gradients and dead units are said in words. It only looks: training is bit for bit the same without
-    it.
+    last epoch: gradients before clipping, weights after the step, and the update's size over that of the weights. Of a
+    run that is stopped between two such steps its last weights are drawn. They are ``<parameter>_grad`` and
+    ``<parameter>_data``; a parameter without gradient is named and has none. Vanishing and exploding gradients and dead
+    units are said in words. It only looks: training is bit for bit the same without it.
 
     Args:
         every: how often.
@@ -31,8 +33,7 @@ class Histograms(PeriodicHook):
 
     def __init__(self, every: str = "1 epoch", rows: int = 12) -> None:
         super().__init__(every)
-        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
-            raise PegboardError(f"Histograms: rows must be an integer, at least 1, got {rows!r}")
+        check_counts(self, rows=rows)
         self.rows = rows
         self.moments: list[Moment] = []  # those drawn before
         self.said: set[str] = set()  # notes that were logged
@@ -41,18 +42,20 @@ class Histograms(PeriodicHook):
         self.read: dict[str, Read] = {}
 
     def before_train(self, run: "Runner") -> None:
-        """A resumed run goes on with what it drew."""
-        from pegboard_visual.histograms_page import Moment
+        """A resumed run goes on with what it drew, but for the last weights of the stop."""
+        from pegboard_visual.pictures.histograms_page import Moment
 
         drawn = Pictures(run.folder / "figures").all() if run.iteration else []
         self.moments = [
-            Moment(shown.epoch, shown.iteration, shown.data) for shown in drawn if shown.name == "Histograms"
+            Moment(shown.epoch, shown.iteration, shown.data)
+            for shown in drawn
+            if shown.name == "Histograms" and shown.data["update_ratio"]
         ]
 
     def after_backward(self, run: "Runner") -> None:
         if not self._looks_at_this_step(run):
             return
-        from pegboard_visual.histograms import summary, without_gradient
+        from pegboard_visual.pictures.histograms import summary, without_gradient
 
         scale = run.scaler.get_scale() if run.scaler is not None else 1.0
         for name, parameter in run.model.named_parameters():
@@ -64,7 +67,7 @@ class Histograms(PeriodicHook):
     def after_optimizer_step(self, run: "Runner") -> None:
         if not self.weights:
             return
-        from pegboard_visual.histograms import Read, summary, update_ratio
+        from pegboard_visual.pictures.histograms import Read, summary, update_ratio
 
         for name, parameter in run.model.named_parameters():
             gradient, dead = self.gradients.get(name, (None, None))
@@ -76,19 +79,31 @@ class Histograms(PeriodicHook):
         """Only now does the step count."""
         if not self.read:
             return
-        from pegboard_visual.histograms import data_of, notes_of
-        from pegboard_visual.histograms_page import Moment, histograms_page
-
         read, self.read = self.read, {}
         self.periods = self._after_step(run, 0)
-        notes = notes_of(read)
+        self._draw(run, read)
+
+    def after_train(self, run: "Runner") -> None:
+        """A run that was stopped between two times has its last weights drawn; their gradients are gone."""
+        if run.interrupted or run.iteration in (0, *(one.iteration for one in self.moments[-1:])):
+            return  # interrupted: it may go on, as if nothing had been
+        from pegboard_visual.pictures.histograms import Read, summary
+
+        self._draw(run, {name: Read(summary(parameter)) for name, parameter in run.model.named_parameters()})
+
+    def _draw(self, run: "Runner", read: Mapping[str, "Read"]) -> None:
+        from pegboard_visual.pictures.histograms import data_of, notes_of
+        from pegboard_visual.pictures.histograms_page import Moment, histograms_shown
+
+        has_gradients = any(one.gradient is not None for one in read.values())
+        notes = notes_of(read, has_gradients)
         for note in notes:
             if note not in self.said:
                 logger.info("iteration %d: %s", run.iteration, note)
         self.said.update(notes)
         self.moments.append(Moment(run.epoch_in_progress, run.iteration, data_of(read, notes)))
-        caption = f"Weights, gradients and updates, epoch {run.epoch_in_progress}, iteration {run.iteration}"
-        run.show("Histograms", histograms_page(self.moments, caption, self.rows), caption, self.moments[-1].data)
+        what = "Weights, gradients and updates" if has_gradients else "Weights"
+        histograms_shown(self.moments, self.rows, what).show(run)
 
     def _looks_at_this_step(self, run: "Runner") -> bool:
         """Is it the last step of an epoch, or of the run, in which ``every`` passes; or the step at which it does?"""

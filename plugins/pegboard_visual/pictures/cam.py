@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +17,12 @@ from PIL import Image
 
 from pegboard import PegboardError
 from pegboard_visual.cam.cells import Cells, upsample
-from pegboard_visual.cam.maps import scaled
+from pegboard_visual.cam.maps import is_flat, scaled
+from pegboard_visual.drawing.picture import BLUE, GREY, INK, RED, Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 Map = NDArray[np.float32]  # (h, w)
 
 logger = logging.getLogger("pegboard")
@@ -33,7 +32,6 @@ NOWHERE = 235  # the grey of a map's frame, where the layer has no cell
 LONGEST = 640  # pixels of an image in a sheet: a photograph's millions would not show
 DOTS = 110  # per inch of a sheet
 HEAD, PITCH = 0.45, 2.95  # inches: the heading, and each row
-INK, GREY, BLUE, RED = "#222222", "#777777", "#9db7d5", "#d1495b"
 
 
 @cache
@@ -119,14 +117,6 @@ def placed(values: torch.Tensor, size: Sequence[int], cells: Cells | None) -> tu
     return middle, upsample(shown, size, cells)[0].numpy()
 
 
-def as_picture(pixels: torch.Tensor) -> Picture:
-    """A network's input (C, H, W) float, brought from its smallest to its largest value: (H, W, 3) uint8."""
-    values = scaled(pixels.detach().float().cpu()[None])[0]
-    if len(values) != 3:
-        values = values.mean(0, keepdim=True).expand(3, -1, -1)
-    return np.asarray((values * 255).round().byte().permute(1, 2, 0).numpy())
-
-
 @dataclass
 class Row:
     """One image and one class in a sheet.
@@ -150,6 +140,40 @@ class Row:
     probabilities: Sequence[float]
     note: str = ""
     truth: int | None = None
+
+
+def explained(
+    image: Picture,
+    values: torch.Tensor,
+    size: Sequence[int],
+    cells: Cells | None,
+    name: str,
+    target: int,
+    probabilities: Sequence[float],
+    truth: int | None = None,
+    window: Sequence[float] | None = None,
+) -> Row:
+    """A row of a sheet.
+
+    Args:
+        values, size, cells: as ``placed`` takes them.
+        window: left, top, right and bottom of what the network saw, in pixels of ``image``; all of it if None.
+    """
+    middle, bright = placed(values, size, cells)
+    whole = bright if window is None else in_window(bright, image.shape[:2], window)
+    note = "flat map: no evidence here" if bool(is_flat(values[None])) else ""
+    return Row(image, middle, overlay(image, whole), name, target, probabilities, note, truth)
+
+
+def in_window(values: Map, size: Sequence[int], window: Sequence[float]) -> Map:
+    """A map of what the network saw, (h, w), at its place in the whole image, (H, W); 0 where it saw nothing."""
+    height, width = size
+    left, top, right, bottom = (round(side) for side in window)
+    seen = enlarged(values, max(1, bottom - top), max(1, right - left))
+    whole = np.zeros((height, width), np.float32)
+    rows, columns = slice(max(0, top), min(height, bottom)), slice(max(0, left), min(width, right))
+    whole[rows, columns] = seen[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    return whole
 
 
 def sheet(rows: Sequence[Row], classes: Sequence[str], heading: str, middle: str = "map") -> Picture:
@@ -186,14 +210,6 @@ def sheet(rows: Sequence[Row], classes: Sequence[str], heading: str, middle: str
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # a class name in a script without glyphs
         canvas.draw()  # type: ignore[no-untyped-call]
     return np.array(canvas.buffer_rgba(), dtype=np.uint8)[:, :, :3]  # type: ignore[no-untyped-call]
-
-
-def save(pixels: Picture, path: Path) -> None:
-    """Write a PNG, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    Image.fromarray(pixels).save(temporary, format="PNG")
-    temporary.replace(path)
 
 
 def shortened(text: str, longest: int = 22) -> str:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from pegboard import PegboardError
-from pegboard_visual.draw import Row, _bars, coloured, gradient_picture, jet, overlay, percent, save, sheet
+from pegboard_visual.drawing.picture import save
+from pegboard_visual.pictures.cam import Row, _bars, coloured, gradient_picture, jet, overlay, percent, sheet
 from tests.conftest import Command
 
 IMAGE = np.full((30, 40, 3), 200, dtype=np.uint8)
@@ -19,7 +20,7 @@ IMAGE = np.full((30, 40, 3), 200, dtype=np.uint8)
 def without_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where OpenCV's system libraries are missing."""
     monkeypatch.setitem(sys.modules, "cv2", None)
-    monkeypatch.setattr("pegboard_visual.draw.jet", jet.__wrapped__)
+    monkeypatch.setattr("pegboard_visual.pictures.cam.jet", jet.__wrapped__)
 
 
 def test_the_colours_are_jets() -> None:

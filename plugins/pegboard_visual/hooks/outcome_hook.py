@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from pegboard import Hook, PegboardError, PeriodicHook
+from pegboard import PegboardError, PeriodicHook
 from pegboard.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -91,17 +91,3 @@ class OutcomeHook(PeriodicHook):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
         self._restored = state.get("seen")
-
-
-class Watching(Hook):
-    """Keeps what the model says in an evaluation, for a command: it must not go on without."""
-
-    essential = True
-
-    def __init__(self) -> None:
-        from pegboard_visual.outcomes import Outcomes
-
-        self.seen = Outcomes()
-
-    def after_test_iter(self, run: "Runner", batch: "Batch", outputs: Any) -> None:
-        self.seen.add(outputs, batch.targets, batch.index)

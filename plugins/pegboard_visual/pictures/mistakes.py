@@ -9,8 +9,11 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pegboard_visual.image_grid import GREY, INK, RED, Cell, Picture, Strip, as_image, draw_grid
-from pegboard_visual.lettering import printable
+from pegboard_visual.drawing.image_grid import Cell, Strip, draw_grid
+from pegboard_visual.drawing.lettering import printable
+from pegboard_visual.drawing.picture import GREY, INK, RED, Picture, as_picture
+from pegboard_visual.drawn import Drawn
+from pegboard_visual.outcomes import SPLITS
 
 if TYPE_CHECKING:
     from pegboard_visual.outcomes import Numbers, Outcome
@@ -61,6 +64,32 @@ def mistakes_csv(outcome: "Outcome", classes: Sequence[str], files: Sequence[str
     return text.getvalue()
 
 
+def mistakes_shown(outcome: "Outcome", names: list[str], split: str, samples: Any, most: int, when: str) -> Drawn:
+    """The mistakes, with the table of all.
+
+    Args:
+        samples: ``pegboard.data.samples.Samples``.
+    """
+    from pegboard.runner.predictions import paths_of
+
+    name = f"Mistakes_{SPLITS[split]}"
+    wrong = int((outcome.truth != outcome.predicted).sum())
+    caption = f"{wrong:,} mistakes among {len(outcome.sample):,} samples, {when}"
+    data = {
+        "kind": "mistakes",
+        "split": SPLITS[split],
+        "classes": names,
+        "mistakes": wrong,
+        "worst": listed(outcome, worst(outcome, most), names),
+        "confident": listed(outcome, most_confident(outcome, most), names),
+    }
+    paths = paths_of(samples.dataset)
+    order = outcome.sample[worst(outcome, wrong)]
+    files = None if paths is None else [str(paths[sample]) for sample in order]
+    picture = draw_mistakes(outcome, names, samples, most, f"{name}, {when}")
+    return Drawn(name, picture, caption, data, mistakes_csv(outcome, names, files))
+
+
 def draw_mistakes(outcome: "Outcome", classes: Sequence[str], samples: Any, most: int, title: str) -> Picture:
     """The worst mistakes, and those of the most confident ones that are not among them.
 
@@ -84,7 +113,7 @@ def draw_mistakes(outcome: "Outcome", classes: Sequence[str], samples: Any, most
             (f"true: {short[outcome.truth[place]]}", INK),
             (f"{_percent(of_truth)}, sample {outcome.sample[place]}", GREY),
         ]
-        return Cell(as_image(samples[int(outcome.sample[place])][0]), lines)
+        return Cell(as_picture(samples[int(outcome.sample[place])][0]), lines)
 
     strips = []
     if not count:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pegboard_visual.compose import fitting, font, page
-from pegboard_visual.draw import BLUE, GREY, INK, RED, Picture
+from pegboard_visual.drawing.compose import fitting, font, page
+from pegboard_visual.drawing.picture import BLUE, GREY, INK, RED, Picture
+from pegboard_visual.drawn import Drawn, moment
 
 ROWS = 12  # parameters on a page; all are in the data beside it
 NAME, PANEL, HEIGHT, GAP, HEAD = 170, 168, 56, 26, 24  # pixels
@@ -27,12 +28,19 @@ class Moment(NamedTuple):
     """The histograms of one time.
 
     Args:
-        data: as ``pegboard_visual.histograms.data_of`` gives it.
+        data: as ``pegboard_visual.pictures.histograms.data_of`` gives it.
     """
 
     epoch: int
     iteration: int
     data: Mapping[str, Any]
+
+
+def histograms_shown(moments: Sequence[Moment], rows: int, what: str, name: str = "Histograms") -> Drawn:
+    """:func:`histograms_page`; ``what`` begins its caption."""
+    last = moments[-1]
+    caption = f"{what}, {moment(last.epoch, last.iteration)}"
+    return Drawn(name, histograms_page(moments, caption, rows), caption, last.data)
 
 
 def histograms_page(moments: Sequence[Moment], heading: str, rows: int = ROWS) -> Picture:
@@ -47,8 +55,8 @@ def histograms_page(moments: Sequence[Moment], heading: str, rows: int = ROWS) -
     names = [name.removesuffix("_data") for name in now["tensors"] if name.endswith("_data")]
     shown = _chosen({name: sum(now["tensors"][f"{name}_data"]["counts"]) for name in names}, rows)
     lines = [f"shown: {len(shown)} of {len(names)} parameters"] if len(shown) < len(names) else []
-    has_gradients = any(name.endswith("_grad") for moment in moments for name in moment.data["tensors"])
-    has_ratios = any(moment.data["update_ratio"] for moment in moments)
+    has_gradients = any(name.endswith("_grad") for one in moments for name in one.data["tensors"])
+    has_ratios = any(one.data["update_ratio"] for one in moments)
     columns = ["weights"] + ["gradient"] * has_gradients
     if len(moments) > 1:
         columns += ["weights over time"] + ["gradient over time"] * has_gradients

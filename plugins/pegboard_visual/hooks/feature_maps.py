@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pegboard import PegboardError
-from pegboard_visual.sample_hook import Kept, SampleHook
+from pegboard_visual.drawn import now
+from pegboard_visual.hooks.checks import check_counts
+from pegboard_visual.hooks.sample_hook import Kept, SampleHook
 
 if TYPE_CHECKING:
     from pegboard import Runner
@@ -33,9 +34,7 @@ class FeatureMaps(SampleHook):
         most_layers: int = 6,
     ) -> None:
         super().__init__(images, every)
-        for name, value in (("maps", maps), ("most_layers", most_layers)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise PegboardError(f"FeatureMaps: {name} must be an integer, at least 1, got {value!r}")
+        check_counts(self, maps=maps, most_layers=most_layers)
         self.layers = [layers] if isinstance(layers, str) else list(layers)
         self.maps = maps
         self.most_layers = most_layers
@@ -43,8 +42,8 @@ class FeatureMaps(SampleHook):
     def before_train(self, run: "Runner") -> None:
         """A pattern that means no layer is said now, and not after ten epochs."""
         from pegboard_visual.cam.session import unwrapped
-        from pegboard_visual.feature_maps import default_layers
         from pegboard_visual.named import matching
+        from pegboard_visual.pictures.feature_maps import default_layers
 
         model = unwrapped(run.model)
         if self.layers:
@@ -56,8 +55,8 @@ class FeatureMaps(SampleHook):
         """A page a layer."""
         import torch
 
-        from pegboard_visual.compose import spread
-        from pegboard_visual.feature_maps import feature_maps, page_of
+        from pegboard_visual.drawing.compose import spread
+        from pegboard_visual.pictures.feature_maps import feature_maps, maps_shown
         from pegboard_visual.seen import as_pictures, name_of_class, transforms_of
 
         inputs = torch.stack([one.inputs for one in kept])
@@ -66,6 +65,4 @@ class FeatureMaps(SampleHook):
         titles = [f"{one.sample}: {name_of_class(one.truth, classes)}" for one in kept]
         given = feature_maps(run.model, inputs, self.layers)
         for layer in (given[place] for place in spread(len(given), self.most_layers)):
-            caption = f"{layer.layer}, epoch {run.epoch_in_progress}, iteration {run.iteration}"
-            data = {"kind": "feature_maps", "layer": layer.layer, "activation": layer.activation, "labels": titles}
-            run.show(f"Feature_Maps_{layer.layer}", page_of(layer, images, titles, caption, self.maps), caption, data)
+            maps_shown(layer, images, titles, now(run), self.maps).show(run)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pegboard import PegboardError, PeriodicHook
+from pegboard import PeriodicHook
+from pegboard_visual.hooks.checks import check_counts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,9 +32,7 @@ class Kernels(PeriodicHook):
     ) -> None:
         super().__init__(every)
         self.layers = [layers] if isinstance(layers, str) else list(layers)
-        for name, value in (("maps", maps), ("most_layers", most_layers)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise PegboardError(f"Kernels: {name} must be an integer, at least 1, got {value!r}")
+        check_counts(self, maps=maps, most_layers=most_layers)
         self.maps = maps
         self.most_layers = most_layers
 
@@ -59,16 +58,11 @@ class Kernels(PeriodicHook):
 
     def _draw(self, run: "Runner", split: bool = False) -> None:
         from pegboard_visual.cam.session import unwrapped
-        from pegboard_visual.compose import spread
-        from pegboard_visual.kernels import all_page, kernels_of, split_in_channel, split_page
+        from pegboard_visual.drawing.compose import spread
+        from pegboard_visual.pictures.kernels import all_shown, kernels_of, split_shown
 
         found = kernels_of(unwrapped(run.model), self.layers)
         for kernels in (found[place] for place in spread(len(found), self.most_layers)):
-            data = {"kind": "kernels", "layer": kernels.layer, "shape": list(kernels.weights.shape)}
-            caption = f"{kernels.layer}: {kernels.size}"
-            name = f"{kernels.layer}_all"
-            run.show(name, all_page(kernels, self.maps), f"{caption}, one row per output map", data)
+            all_shown(kernels, self.maps).show(run)
             if split:
-                name, frames = f"{kernels.layer}_split_in_channel", split_in_channel(kernels, self.maps)
-                caption = f"{caption}, one grid per output map"
-                run.show(name, split_page(kernels, self.maps), caption, data, frames)
+                split_shown(kernels, self.maps).show(run)

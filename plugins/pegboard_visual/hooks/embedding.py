@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pegboard import PegboardError, PeriodicHook
-from pegboard.errors import did_you_mean
-from pegboard_visual.drawn import Drawn
-from pegboard_visual.embedding import METHODS, Method
+from pegboard_visual.drawn import now
+from pegboard_visual.hooks.checks import check_choice, check_counts
+from pegboard_visual.pictures.embedding import METHODS, MOST, Method, embedding_shown
 
 if TYPE_CHECKING:
     from pegboard import Batch, Runner
-    from pegboard_visual.features import Features, FeatureWatcher
-
-MOST = 20_000  # samples: t-SNE takes minutes for more
+    from pegboard_visual.features import FeatureWatcher
 
 
 class Embedding(PeriodicHook):
@@ -33,11 +31,8 @@ class Embedding(PeriodicHook):
         self, samples: int = 1000, every: str = "5 epochs", method: Method = "pca", layer: str | None = None
     ) -> None:
         super().__init__(every)
-        if isinstance(samples, bool) or not isinstance(samples, int) or not 4 <= samples <= MOST:
-            raise PegboardError(f"Embedding: samples must be an integer from 4 to {MOST:,}, got {samples!r}")
-        if method not in METHODS:
-            hint = did_you_mean(str(method), METHODS, otherwise="; there are pca, tsne")
-            raise PegboardError(f"Embedding: there is no method {method!r}{hint}")
+        check_counts(self, 4, MOST, samples=samples)
+        check_choice(self, "method", method, list(METHODS))
         self.samples = samples
         self.method: Method = method
         self.layer = layer
@@ -71,19 +66,4 @@ class Embedding(PeriodicHook):
 
         self.done(run)
         features = watcher.read()
-        when = f"epoch {run.epoch_in_progress}, iteration {run.iteration}"
-        embedding_shown(features, class_names(run, features.classes), "val", self.method, when).show(run)
-
-
-def embedding_shown(features: "Features", names: list[str], split: str, method: Method, when: str) -> Drawn:
-    """The picture, with its table."""
-    from pegboard_visual.embedding import draw_embedding, embedded, embedding_csv, embedding_data
-    from pegboard_visual.outcomes import SPLITS
-
-    points, axes_names = embedded(features, method)
-    name = f"Embedding_{SPLITS[split]}"
-    count, width = features.values.shape
-    caption = f"{METHODS[method]} of {features.source} ({width:,} numbers), {count:,} samples, {when}"
-    picture = draw_embedding(points, features.target, names, name, caption, axes_names)
-    data = embedding_data(features, points, names, SPLITS[split], method)
-    return Drawn(name, picture, caption, data, embedding_csv(features, points, names))
+        embedding_shown(features, class_names(run, features.classes), "val", self.method, now(run)).show(run)

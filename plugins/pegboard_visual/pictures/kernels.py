@@ -5,14 +5,14 @@ Dimension letters: O output maps, I input maps that each of them reads (of its g
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
 from pegboard import PegboardError
-from pegboard_visual.compose import (
+from pegboard_visual.drawing.compose import (
     below,
     beside,
     each_scaled,
@@ -24,7 +24,8 @@ from pegboard_visual.compose import (
     text,
     titled,
 )
-from pegboard_visual.draw import GREY, Picture
+from pegboard_visual.drawing.picture import GREY, Picture
+from pegboard_visual.drawn import Drawn
 from pegboard_visual.named import matching
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
@@ -113,6 +114,23 @@ def all_page(kernels: Kernels, most: int = MAPS) -> Picture:
     columns = [below(numbered[start : start + length], gap=3) for start in range(0, len(numbered), length)]
     heading = f"{kernels.layer}: {kernels.size}, one row per output map"
     return page([beside(columns, gap=28)], heading, notes(kernels, most))
+
+
+def all_shown(kernels: Kernels, most: int = MAPS) -> Drawn:
+    """``<layer>_all``: :func:`all_page`."""
+    caption = f"{kernels.layer}: {kernels.size}, one row per output map"
+    return Drawn(f"{kernels.layer}_all", all_page(kernels, most), caption, _data(kernels))
+
+
+def split_shown(kernels: Kernels, most: int = MAPS) -> Drawn:
+    """``<layer>_split_in_channel``: :func:`split_page`, its grids as frames."""
+    name, caption = f"{kernels.layer}_split_in_channel", f"{kernels.layer}: {kernels.size}, one grid per output map"
+    frames = split_in_channel(kernels, most)
+    return Drawn(name, split_page(kernels, most), caption, _data(kernels), frames=frames)
+
+
+def _data(kernels: Kernels) -> dict[str, Any]:
+    return {"kind": "kernels", "layer": kernels.layer, "shape": list(kernels.weights.shape)}
 
 
 def notes(kernels: Kernels, most: int = MAPS) -> list[str]:

@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pegboard import PegboardError
-from pegboard_visual.lettering import DPI, families, printable, rendered
+from pegboard_visual.drawing.lettering import DPI, families, printable, rendered
+from pegboard_visual.drawing.picture import GREY, INK
+from pegboard_visual.drawn import Drawn
+from pegboard_visual.outcomes import SPLITS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
     from pegboard_visual.features import Features
 
 Method = Literal["pca", "tsne"]
+MOST = 20_000  # samples: t-SNE takes minutes for more
 METHODS = {"pca": "PCA", "tsne": "t-SNE"}
-INK = "#222222"
 LEGEND = 20  # classes that have a colour of their own; of more, each cloud bears its number
 ROWS, COLUMNS = 40, 4  # of a list of numbers and names beside the picture
 
@@ -110,6 +113,17 @@ def embedding_csv(features: "Features", points: Points, classes: Sequence[str]) 
     return text.getvalue()
 
 
+def embedding_shown(features: "Features", names: list[str], split: str, method: Method, when: str) -> Drawn:
+    """The picture, with its table."""
+    points, axes_names = embedded(features, method)
+    name = f"Embedding_{SPLITS[split]}"
+    count, width = features.values.shape
+    caption = f"{METHODS[method]} of {features.source} ({width:,} numbers), {count:,} samples, {when}"
+    picture = draw_embedding(points, features.target, names, name, caption, axes_names)
+    data = embedding_data(features, points, names, SPLITS[split], method)
+    return Drawn(name, picture, caption, data, embedding_csv(features, points, names))
+
+
 def draw_embedding(
     points: Points,
     targets: NDArray[np.int64],
@@ -143,7 +157,7 @@ def draw_embedding(
         _numbers(axes, points, targets, names)
     axes.set_xlabel(axes_names[0], color=INK)
     axes.set_ylabel(axes_names[1], color=INK)
-    axes.tick_params(labelsize=8, colors="#777777")
+    axes.tick_params(labelsize=8, colors=GREY)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, fontsize=13, color=INK, pad=24)
     middle: dict[str, Any] = {"xy": (0.5, 1), "xycoords": "axes fraction", "textcoords": "offset points"}

@@ -4,20 +4,44 @@ Dimension letters: B images, C channels, H x W an image, K classes.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
-from pegboard_visual.compose import below, beside, enlarged, factor_for, fitting, page, text
-from pegboard_visual.draw import GREY, Picture
-from pegboard_visual.seen import as_pictures, name_of_class
+from pegboard_visual.drawing.compose import below, beside, enlarged, factor_for, fitting, page, text
+from pegboard_visual.drawing.picture import GREY, Picture
+from pegboard_visual.drawn import Drawn
+from pegboard_visual.outcomes import SPLITS
+from pegboard_visual.seen import as_pictures, name_of_class, transforms_of
+
+if TYPE_CHECKING:
+    from pegboard import Batch
 
 SIDE = 112  # pixels of an image in the picture, about
 LARGEST = 240  # a photograph's own pixels would not fit
 SHARE = 0.005  # of a class; less of it is not worth a word
 NAMED = 3  # classes of a mixed target
+
+
+def samples_shown(batch: "Batch", loader: Any, images: int, known: Mapping[str, Any], split: str, epoch: int) -> Drawn:
+    """The first images of a batch: ``Samples``, or ``Samples_valid`` and ``Samples_test``.
+
+    Args:
+        loader: from which the batch comes.
+        known: what the data says of itself: ``classes`` or ``num_classes``.
+        split: as the config calls it. epoch: from 1; only training images differ from one to the next.
+    """
+    count = min(images, len(batch.index))
+    classes = list(known.get("classes") or range(known.get("num_classes") or 0))
+    labels = labels_of(batch.targets[:count], count, classes)
+    numbers = batch.index[:count].tolist()
+    what = {"train": "Training", "val": "Validation", "test": "Test"}[split]
+    caption = f"{what} images as the network gets them" + (f", epoch {epoch}" if split == "train" else "")
+    picture = samples_page(batch.inputs[:count], labels, numbers, transforms_of(loader), caption)
+    name = "Samples" if split == "train" else f"Samples_{SPLITS[split]}"
+    return Drawn(name, picture, caption, {"kind": "samples", "samples": numbers, "labels": labels})
 
 
 def samples_page(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pegboard_visual.draw import GREY, INK, Picture
+from pegboard_visual.drawing.picture import GREY, INK, Picture
 
 WHITE = 255
 FLAT = 128  # the grey of a kernel that is the same everywhere

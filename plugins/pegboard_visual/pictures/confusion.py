@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pegboard_visual.lettering import DPI, families, printable, rendered, unshown
+from pegboard_visual.drawing.image_grid import Cell, Strip, draw_grid
+from pegboard_visual.drawing.lettering import DPI, families, printable, rendered, unshown
+from pegboard_visual.drawing.picture import GREY, INK, as_picture
+from pegboard_visual.drawn import Drawn
+from pegboard_visual.outcomes import SPLITS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, RED = "#222222", "#e0202a"
+    from pegboard_visual.outcomes import Outcome
+
+RED = "#e0202a"
 CELL, SMALLEST, LARGEST = 0.56, 3.2, 11.0  # inches: of a cell where there is room, and of the whole matrix
 LETTERS = 6.0  # points: the smallest that can be read
 ALL_ZEROS = 12  # classes up to which a cell without samples says 0
@@ -104,6 +110,46 @@ def confusion_csv(counts: Counts, classes: Sequence[str]) -> str:
         values = ["n/a" if value is None else f"{value:.6g}" for value in astuple(known)[1:]]
         writer.writerow([known.name, *values, *row])
     return text.getvalue()
+
+
+def matrix_shown(outcome: "Outcome", names: list[str], split: str, when: str) -> Drawn:
+    """The matrix, with its table."""
+    counts, name = outcome.counts(), f"Confusion_Matrix_{SPLITS[split]}"
+    share = top1(counts)
+    accuracy = "no samples" if share is None else f"top-1 {100 * share:.2f} %, {counts.sum():,} samples"
+    caption = f"{accuracy}, {when}" + (f"; {outcome.left_out:,} of no class left out" if outcome.left_out else "")
+    data = confusion_data(counts, names, SPLITS[split])
+    return Drawn(name, draw_confusion(counts, names, name, caption), caption, data, confusion_csv(counts, names))
+
+
+def pairs_shown(
+    outcome: "Outcome", names: list[str], split: str, samples: Any, most: int, when: str, examples: int = 6
+) -> Drawn | None:
+    """The pairs confused most, with those examples of each that the model was surest of; None without any.
+
+    Args:
+        samples: ``[i]`` gives (tensor (C, H, W), target).
+    """
+    pairs = confused_pairs(outcome.counts(), most)
+    if not pairs:
+        return None
+    short, strips, data = printable(names, 28), [], []
+    for pair in pairs:
+        of_pair = (outcome.truth == pair.truth) & (outcome.predicted == pair.predicted)
+        ranked = of_pair.nonzero()[0]
+        chosen = ranked[(-outcome.probability[ranked]).argsort(kind="stable")][:examples]
+        cells = [
+            Cell(as_picture(samples[int(sample)][0]), [(f"{100 * chance:.1f} %", GREY)])
+            for sample, chance in zip(outcome.sample[chosen], outcome.probability[chosen], strict=True)
+        ]
+        which = f"{short[pair.truth]} taken for {short[pair.predicted]}"
+        heading = f"{which}: {pair.count}, {100 * pair.share:.1f} % of all {short[pair.truth]}"
+        strips.append(Strip(heading, cells))
+        data.append({**asdict(pair), "samples": outcome.sample[chosen].tolist()})
+    name = f"Confused_Pairs_{SPLITS[split]}"
+    caption = f"the pairs confused most, and the examples that the model was surest of, {when}"
+    values = {"kind": "confused_pairs", "split": SPLITS[split], "classes": names, "pairs": data}
+    return Drawn(name, draw_grid(name, strips, examples), caption, values)
 
 
 def draw_confusion(counts: Counts, classes: Sequence[str], title: str, below: str = "") -> NDArray[np.uint8]:

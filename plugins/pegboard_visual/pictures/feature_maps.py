@@ -21,8 +21,20 @@ from torch.overrides import TorchFunctionMode
 
 from pegboard import PegboardError
 from pegboard_visual.cam.session import undisturbed, usable
-from pegboard_visual.compose import FLAT, WHITE, beside, each_scaled, enlarged, factor_for, grid, page, spread, titled
-from pegboard_visual.draw import Picture
+from pegboard_visual.drawing.compose import (
+    FLAT,
+    WHITE,
+    beside,
+    each_scaled,
+    enlarged,
+    factor_for,
+    grid,
+    page,
+    spread,
+    titled,
+)
+from pegboard_visual.drawing.picture import Picture
+from pegboard_visual.drawn import Drawn
 from pegboard_visual.named import matching
 
 # Names of torch's functions, as functions, methods and modules alike call them, without the _ of those in place.
@@ -207,6 +219,13 @@ def as_maps(given: Tensor) -> NDArray[np.float32]:
         padded[: len(flat)] = flat
         values = padded.reshape(-1, across)
     return np.asarray(values.reshape(-1, *values.shape[-2:]), dtype=np.float32)
+
+
+def maps_shown(given: Given, images: Sequence[Picture], titles: Sequence[str], when: str, most: int = MAPS) -> Drawn:
+    """``Feature_Maps_<layer>``: :func:`page_of`."""
+    data = {"kind": "feature_maps", "layer": given.layer, "activation": given.activation, "labels": list(titles)}
+    caption = f"{given.layer}, {when}"
+    return Drawn(f"Feature_Maps_{given.layer}", page_of(given, images, titles, caption, most), caption, data)
 
 
 def page_of(given: Given, images: Sequence[Picture], titles: Sequence[str], heading: str, most: int = MAPS) -> Picture:

@@ -5,16 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from pegboard import PegboardError
-from pegboard_visual.lettering import DPI, families, rendered
+from pegboard_visual.drawing.lettering import DPI, families, rendered
+from pegboard_visual.drawing.picture import INK, Picture
 
-INK, GREY, RED = "#222222", "#666666", "#c62c3c"
 WIDE, HIGH, LINE, HEAD = 1.6, 1.35, 0.18, 0.36  # inches: a cell, its image, a line of text, a row's heading
-
-Picture = NDArray[np.uint8]
 
 
 @dataclass
@@ -67,23 +63,6 @@ def draw_grid(title: str, strips: Sequence[Strip], columns: int) -> Picture:
                 figure.text(where, down / height, text, ha="center", va="top", fontsize=8, **style | {"color": colour})
         top -= HEAD + row_height * count
     return rendered(figure)
-
-
-def as_image(pixels: Any) -> Picture:
-    """What a dataset gives, (C, H, W): uint8 as it is, other numbers from their smallest to their largest value.
-
-    Raises:
-        PegboardError: it is no image.
-    """
-    values = pixels.detach().cpu().numpy()
-    if values.ndim != 3 or not values.size:
-        raise PegboardError(f"a sample of shape {values.shape} is no image (C, H, W)")
-    if len(values) != 3:
-        values = np.repeat(values.mean(0, keepdims=True) if len(values) != 1 else values, 3, 0)
-    if values.dtype != np.uint8:
-        low, high = float(values.min()), float(values.max())
-        values = np.rint((values.astype(np.float64) - low) * (255 / ((high - low) or 1.0))).astype(np.uint8)
-    return np.ascontiguousarray(values.transpose(1, 2, 0))
 
 
 def _shrunk(image: Picture) -> Picture:
