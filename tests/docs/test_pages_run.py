@@ -54,7 +54,9 @@ def follow(steps: list[Block], folder: Path) -> int:
 def run(command: str, folder: Path) -> None:
     program, *arguments = shlex.split(command)
     if program == "python":
-        exec(compile((folder / arguments[0]).read_text(encoding="utf-8"), arguments[0], "exec"), {"__name__": "__main__"})
+        exec(
+            compile((folder / arguments[0]).read_text(encoding="utf-8"), arguments[0], "exec"), {"__name__": "__main__"}
+        )
         return
     assert program == "pegboard", f"{command}: this test runs pegboard and python alone"
     try:

@@ -78,15 +78,16 @@ def _sections(text: str) -> tuple[str, dict[str, str], str]:
         if found and not line.startswith(" "):
             heading = found[1]
             if heading != "Args":
-                after += ["", f"**{heading}.** {found[2]}".rstrip()]
+                after += ["", f"**{heading}.** {found[2]}".rstrip(), *([""] if heading == "Examples" else [])]
         elif heading == "Args" and line.startswith("    "):
             names = _explain(line[4:], names, explained)
         elif heading and heading != "Args" and (not line or line.startswith(" ")):
-            after.append(line[4:] if heading != "Examples" else line)
+            after.append(line if heading == "Examples" else line[4:])  # lines that are set in are code in Markdown
         else:
             heading = ""
             (after if explained or after else before).append(line)
-    return "\n".join(before).strip(), explained, "\n".join(after).strip()
+    told = re.sub(r"\n{3,}", "\n\n", "\n".join(after)).strip()
+    return "\n".join(before).strip(), explained, re.sub(r"(?m)^(\*\*\w+\.\*\*)\n(?=\S)", r"\1 ", told)
 
 
 def _explain(line: str, names: list[str], explained: dict[str, str]) -> list[str]:
@@ -120,7 +121,7 @@ def _arguments(entry: Entry, explained: Mapping[str, str]) -> list[str]:
 def _written(value: Any) -> str:
     """An annotation or default: source text where it was read from there, else as Python writes it."""
     if isinstance(value, str):
-        return " ".join(value.replace('"', "").split()) if "|" in value or "[" in value else " ".join(value.split())
+        return " ".join((value[1:-1] if "|" in value and value[0] == value[-1] == "'" else value).split())
     return value.__name__ if isinstance(value, type) else repr(value)
 
 

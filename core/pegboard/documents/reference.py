@@ -87,7 +87,13 @@ def _key_row(name: str, key: keys.Key) -> tuple[str, str, str, str]:
 def key_page(name: str) -> str:
     """One run key."""
     key = keys.RUN_KEYS[name]
-    lines = [f"# {name}", "", f"A run key: {key.help}.", "", *table(("key", "holds", "default"), [_key_row(name, key)[:3]])]
+    lines = [
+        f"# {name}",
+        "",
+        f"A run key: {key.help}.",
+        "",
+        *table(("key", "holds", "default"), [_key_row(name, key)[:3]]),
+    ]
     inside = keys.LOADER_KEYS if key.kind == "loader" else key.options
     return "\n".join([*lines, *(_key_table(inside) if inside else [])])
 
@@ -103,7 +109,10 @@ def signature_of(point: str) -> str:
 def hook_points_page() -> str:
     """Every point at which a hook is called, in the order in which a run passes them."""
     lines = ["# Hook points", ""]
-    lines += ["A hook defines the methods that it needs; a run calls them in the order of the config. A method called", ""]
+    lines += [
+        "A hook defines the methods that it needs; a run calls them in the order of the config. A method called",
+        "",
+    ]
     lines[-1:] = ["`before_*`, `after_*` or `on_*` that is none of these is refused when the class is defined.", ""]
     lines += table(("method", "when"), [(f"`{signature_of(point)}`", WHEN[point]) for point in POINTS])
     return "\n".join(lines)
