@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pegboard import source
@@ -72,17 +72,20 @@ def _sections(text: str) -> tuple[str, dict[str, str], str]:
     before: list[str] = []
     after: list[str] = []
     explained: dict[str, str] = {}
-    heading, names = "", []
+    heading = ""
+    names: list[str] = []
     for line in text.splitlines():
         found = _SECTION.match(line)
         if found and not line.startswith(" "):
             heading = found[1]
             if heading != "Args":
-                after += ["", f"**{heading}.** {found[2]}".rstrip(), *([""] if heading == "Examples" else [])]
+                after += ["", f"**{heading}.** {found[2]}".rstrip(), *([""] if heading.startswith("Example") else [])]
         elif heading == "Args" and line.startswith("    "):
             names = _explain(line[4:], names, explained)
         elif heading and heading != "Args" and (not line or line.startswith(" ")):
-            after.append(line if heading == "Examples" else line[4:])  # lines that are set in are code in Markdown
+            after.append(
+                line if heading.startswith("Example") else line[4:]
+            )  # lines that are set in are code in Markdown
         else:
             heading = ""
             (after if explained or after else before).append(line)
@@ -112,7 +115,7 @@ def _arguments(entry: Entry, explained: Mapping[str, str]) -> list[str]:
             notes.append(f"Parts of `{entry.parts[parameter.name].name.upper()}`.")
         if parameter.name in entry.metrics:
             notes.append("A metric of the run.")
-        kind = "" if parameter.annotation is parameter.empty else f"`{_written(parameter.annotation)}`"
+        kind = "" if parameter.annotation is parameter.empty else f"`{in_words(_written(parameter.annotation))}`"
         default = "" if parameter.default is parameter.empty else f"`{_written(parameter.default)}`"
         rows.append((f"`{parameter.name}`", kind, default, " ".join(filter(None, notes))))
     return table(("argument", "type", "default", ""), rows) if rows else []
@@ -125,7 +128,12 @@ def _written(value: Any) -> str:
     return value.__name__ if isinstance(value, type) else repr(value)
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def in_words(annotation: str) -> str:
+    """``int | None`` as ``int or None``: a bar ends a cell of a table."""
+    return annotation.replace(" | ", " or ")
+
+
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     """A table in Markdown, with an empty line after it; empty columns are left out."""
     kept = [column for column in range(len(header)) if any(row[column] for row in rows)]
     lines = [[header[column] for column in kept], ["---"] * len(kept)]

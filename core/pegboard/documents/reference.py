@@ -1,13 +1,14 @@
 """The pages of ``docs/reference/``: whatever can be read off the code, so that no page can fall behind it."""
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 
 from pegboard import source
 from pegboard.config import keys
 from pegboard.documents.boards import USE
-from pegboard.documents.part import part_page, table
+from pegboard.documents.part import in_words, part_page, table
 from pegboard.hooks.hook import POINTS, WHEN
 from pegboard.registry import BOARDS, Entry, Registry
 
@@ -17,12 +18,18 @@ PLUGIN_HOOKS = ("pegboard_register", "pegboard_check", "pegboard_commands")
 
 def reference_pages() -> Iterator[tuple[str, str]]:
     """File name and text of each page; of the parts, those that pegboard itself brings."""
-    for board in BOARDS.values():
-        yield f"{board.name}.md", MADE + board_page(board)
-    yield "run_keys.md", MADE + run_keys_page()
-    yield "hook_points.md", MADE + hook_points_page()
-    yield "plugin_hooks.md", MADE + plugin_hooks_page()
-    yield "commands.md", MADE + commands_page()
+    pages = {board.name: board_page(board) for board in BOARDS.values()}
+    pages["run_keys"] = run_keys_page()
+    pages["hook_points"] = hook_points_page()
+    pages["plugin_hooks"] = plugin_hooks_page()
+    pages["commands"] = commands_page()
+    for name, text in pages.items():
+        yield f"{name}.md", MADE + _without_tags(text)
+
+
+def _without_tags(text: str) -> str:
+    """``runs/<name>`` is no HTML; what is code is left as it is."""
+    return re.sub(r"(```.*?```|``.*?``|`[^`]*`)|<", lambda found: found[1] or "&lt;", text, flags=re.DOTALL)
 
 
 # -- boards ------------------------------------------------------------------------------------------------------------
@@ -31,9 +38,13 @@ def reference_pages() -> Iterator[tuple[str, str]]:
 def board_page(board: Registry) -> str:
     """What a part of the board must be, and the page of each that pegboard brings; bridges are named."""
     lines = [f"# {board.name.upper()}", "", USE[board.name], ""]
-    own = [entry for entry in board.list() if not entry.is_bridge and _is_own(entry)]
+    registered = [entry for entry in board.list() if not entry.is_bridge and _is_own(entry)]
+    own = [entry for entry in registered if entry.package.startswith("pegboard")]  # others' words change with versions
     if own:
         lines += ["Pegboard's own: " + ", ".join(f"[{e.name}](#{e.name.lower()})" for e in own) + ".", ""]
+    for entry in registered:
+        if entry not in own:
+            lines += [f"`{entry.name}` is `{entry.address}`; the run fills in `{'`, `'.join(entry.supplied)}`.", ""]
     for bridge in board.bridges:
         shown = f"`pegboard plugins {board.name.upper()} '{bridge.name}:*'` lists those of your version"
         lines += [f"Of {bridge.library}, where it is installed: each by its own name; {shown}.", ""]
@@ -79,7 +90,8 @@ def _key_table(keys_of: Mapping[str, keys.Key]) -> list[str]:
 
 
 def _key_row(name: str, key: keys.Key) -> tuple[str, str, str, str]:
-    holds = f"{key.kind} of `{key.board.upper()}`" if key.board else key.kind
+    kind = in_words(key.kind)
+    holds = f"{kind} of `{key.board.upper()}`" if key.board else kind
     holds += f", at least {key.at_least:g}" if key.at_least is not None else ""
     return f"`{name}`", holds, "" if key.default is None else f"`{key.default!r}`", key.help
 
@@ -108,12 +120,13 @@ def signature_of(point: str) -> str:
 
 def hook_points_page() -> str:
     """Every point at which a hook is called, in the order in which a run passes them."""
-    lines = ["# Hook points", ""]
-    lines += [
-        "A hook defines the methods that it needs; a run calls them in the order of the config. A method called",
+    words = "In the order in which a run passes them. A method called `before_*`, `after_*` or `on_*` that is none of "
+    lines = [
+        "# Hook points",
+        "",
+        words + "these is refused when the class is defined: [writing a hook](../writing_a_hook.md).",
         "",
     ]
-    lines[-1:] = ["`before_*`, `after_*` or `on_*` that is none of these is refused when the class is defined.", ""]
     lines += table(("method", "when"), [(f"`{signature_of(point)}`", WHEN[point]) for point in POINTS])
     return "\n".join(lines)
 
