@@ -13,8 +13,8 @@ A dataset has `__len__()` and `__getitem__(index)`, which gives `(image, target)
 Which samples an epoch shows, and in what order, instead of `shuffle`:
 `train=dict(sampler=dict(type="SubsetRandomSampler", indices=[0, 1, 2]), ...)`.
 
-A subclass of `pegboard.Sampler` defines `__len__()` and `order(seed, epoch)`, the numbers of the samples as an array. One
-of torch works too: its generator is seeded from seed and epoch, so that a resume goes on in mid-epoch.""",
+A subclass of `pegboard.Sampler` defines `__len__()` and `order(seed, epoch)`, the numbers of the samples as an array.
+One of torch works too: its generator is seeded from seed and epoch, so that a resume goes on in mid-epoch.""",
     "transforms": """\
 What is done to images, in order: `transforms=[dict(type="RandomCrop", size=32, padding=4), dict(type="ToFloat")]`.
 
