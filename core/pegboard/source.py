@@ -142,12 +142,21 @@ def _follow(target: str, way: tuple[str, ...]) -> tuple[Module, Definition] | No
 
 def summary(target: str) -> str:
     """First line of the docstring of ``"module:name"``; empty where there is none."""
+    return first_line(docstring(target))
+
+
+def docstring(target: str) -> str:
+    """The docstring of ``"module:name"``, its lines set out as far as they go; empty where there is none."""
     found = find(target)
     if found is None:
         return ""
     module, definition = found
-    text = ast.get_docstring(definition) or _assigned_docstring(module, definition.name)
-    return first_line(text)
+    return ast.get_docstring(definition) or inspect.cleandoc(_assigned_docstring(module, definition.name))
+
+
+def docstring_of(module: Module) -> str:
+    """What stands at the head of a source file."""
+    return ast.get_docstring(module.tree) or ""
 
 
 def first_line(docstring: str | None) -> str:
@@ -157,16 +166,29 @@ def first_line(docstring: str | None) -> str:
 
 
 def _assigned_docstring(module: Module, name: str) -> str:
-    """torch.optim writes ``SGD.__doc__ = r'''...''' + ...``: the leading constant of that expression."""
+    """torch.optim writes ``SGD.__doc__ = r'''...''' + rf'''... {_params_doc}'''``: that expression's text."""
     for node in module.tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == f"{name}.__doc__":
-            value = node.value
-            while isinstance(value, ast.BinOp):
-                value = value.left
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                return value.value
-            if isinstance(value, ast.JoinedStr) and value.values and isinstance(value.values[0], ast.Constant):
-                return str(value.values[0].value)
+            return _text(module, node.value)
+    return ""
+
+
+def _text(module: Module, node: ast.expr) -> str:
+    """The string that an expression of constants, their sums and names of such gives; what is none of it is empty."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.BinOp):
+        return _text(module, node.left) + _text(module, node.right)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(module, part) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return _text(module, node.value)
+    if isinstance(node, ast.Name):
+        home, _, attribute = module.imports.get(node.id, f"{module.name}:{node.id}").partition(":")
+        owner = module if home == module.name else read(home)
+        for statement in owner.tree.body if owner else ():
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == attribute:
+                return _text(owner, statement.value) if owner else ""
     return ""
 
 

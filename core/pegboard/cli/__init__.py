@@ -23,6 +23,7 @@ COMMANDS = {
     "reproduce": "repeat a run from its folder, and say where its figures first differ",
     "plugins": "list plugins, and the parts that they register; --doctor says whether they are sound",
     "new-plugin": "write a plugin package, with tests, that works and waits for your own parts",
+    "docs": "print the page of a part, a run key or a hook point",
 }
 
 Command = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
@@ -66,6 +67,18 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
         where = f"{error.filename}: " if error.filename is not None else ""
         say(f"{where}{error.strerror}; --debug shows more", file=sys.stderr)
         return 2
+
+
+def own_commands() -> dict[str, Command]:
+    """Every command that comes with pegboard, those of its own plugins included."""
+    from pegboard.plugins import ask_each, installed_plugins
+
+    modules = {name: import_module(f"pegboard.cli.{name.replace('-', '_')}_command") for name in COMMANDS}
+    commands: dict[str, Command] = {n: (COMMANDS[n], m.add_arguments, m.run) for n, m in modules.items()}
+    ours = {plugin.name for plugin in installed_plugins() if plugin.distribution == "pegboard"}
+    for plugin, added in ask_each("pegboard_commands"):
+        commands |= added if plugin in ours and isinstance(added, dict) else {}
+    return commands
 
 
 def _is_command(command: object) -> bool:

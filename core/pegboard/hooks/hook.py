@@ -36,6 +36,36 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "on_end": ("summary",),
 }
 
+# When each is called, and what may be done there; `pegboard docs after_val` prints it.
+WHEN: Mapping[str, str] = {
+    "before_run": "Once, first of all: the parts are built, the run folder exists.",
+    "before_train": "Once, before the first epoch, or before the rest of one that a resume goes on with.",
+    "before_train_epoch": "Before each epoch; not repeated where a resume starts in mid-epoch.",
+    "before_train_iter": "The batch is on the device, transformed; change it in place at most.",
+    "after_backward": "Gradients are there, not clipped yet; those of fp16 are still scaled.",
+    "before_optimizer_step": "Gradients are there as the optimizer gets them, clipped.",
+    "after_optimizer_step": "The weights are new; the gradients are still there.",
+    "after_train_iter": "The loss (a scalar) and outputs are tensors on the device, from before the step, without "
+    "gradients: reading one (`.item()`) waits for the device.",
+    "after_train_epoch": "After each epoch that was completed; `run.epoch` counts it already.",
+    "before_val": "Before each validation.",
+    "before_val_iter": "The batch is on the device; no gradients.",
+    "after_val_iter": "What the model gives for the batch; no gradients.",
+    "after_val": 'Metrics by name, as floats: `{"val/loss": 0.8, "val/top1": 0.71}`.',
+    "before_test": "In `pegboard test`: before the data is evaluated.",
+    "before_test_iter": "As `before_val_iter`, of the data under test.",
+    "after_test_iter": "As `after_val_iter`, of the data under test.",
+    "after_test": 'Metrics by name, as floats: `{"test/top1": 0.73}`.',
+    "on_log": "A record for `metrics.jsonl`: floats by name, `epoch` or `iteration` among them.",
+    "on_show": "A picture that `run.show` has written to `figures/`, as a `pegboard.Shown`.",
+    "before_checkpoint": "The dict that is about to be saved.",
+    "after_checkpoint": "The file at this path is complete, and listed.",
+    "on_exception": "The run is about to end because of this error.",
+    "after_train": "Once, after the last epoch, or when the run was stopped.",
+    "after_run": "Once, after `after_train`.",
+    "on_end": "Last of all, however the run ended; `summary.json` is written.",
+}
+
 
 class Hook:
     """Watches or steers a run: define the points you need, each as ``def after_val(self, run, metrics): ...``.

@@ -1,0 +1,52 @@
+"""What a part of each board must be, for those who write one, and how a config names it."""
+
+from collections.abc import Mapping
+
+USE: Mapping[str, str] = {
+    "datasets": """\
+What the samples are: `train=dict(dataset=dict(type="ImageFolder", root="data/train"), ...)`.
+
+A dataset has `__len__()` and `__getitem__(index)`, which gives `(image, target)`: a Pillow image or a uint8 tensor
+(C, H, W), and for a classifier the number of its class. Where it has `classes` or `num_classes`, a model's
+`num_classes` comes from there; where it has `mean` and `std`, so do `Normalize`'s.""",
+    "samplers": """\
+Which samples an epoch shows, and in what order, instead of `shuffle`:
+`train=dict(sampler=dict(type="SubsetRandomSampler", indices=[0, 1, 2]), ...)`.
+
+A subclass of `pegboard.Sampler` defines `__len__()` and `order(seed, epoch)`, the numbers of the samples as an array.
+One of torch works too: its generator is seeded from seed and epoch, so that a resume goes on in mid-epoch.""",
+    "transforms": """\
+What is done to images, in order: `transforms=[dict(type="RandomCrop", size=32, padding=4), dict(type="ToFloat")]`.
+
+A subclass of `pegboard.Transform` turns uniform numbers into parameters (`params(u, epoch, sizes)`) and applies them to
+whole batches (`apply(images, rows)`). Any callable on one image works too, one image at a time.""",
+    "models": """\
+The network: `model=dict(type="LeNet")`. `num_classes` comes from the dataset unless given.
+
+A model is a `torch.nn.Module`. One that defines `training_step(batch, criterion)`, which gives `(loss, outputs)`, takes
+over what is computed while it trains.""",
+    "losses": """\
+What is minimised: `loss=dict(type="CrossEntropyLoss")`, or several by name, each with a `loss_weight`.
+
+A loss is called as `loss(outputs, targets)` and gives a scalar tensor, or a dict of them by name, which are added.""",
+    "optimizers": """\
+What changes the weights: `optimizer=dict(type="SGD", lr=0.1, momentum=0.9)`; several, in a list or by name, each with a
+`match`.
+
+An optimizer is a `torch.optim.Optimizer`; `params` comes from the model, in the groups that `groups` and `layer_decay`
+ask for.""",
+    "schedulers": """\
+What changes the learning rate: `scheduler=dict(type="CosineAnnealingLR", unit="iter")`. `unit` says what one step of it
+is, `"iter"` or `"epoch"`; `T_max`, `total_steps` and `max_lr` come from the run unless given.
+
+A scheduler is built as `Scheduler(optimizer, ...)` and has `step()`, `state_dict()` and `load_state_dict()`.""",
+    "hooks": """\
+What watches or steers the run, by name: `hooks=dict(stop=dict(type="EarlyStop", metric="val/top1", better="higher"))`.
+
+A hook is a subclass of `pegboard.Hook` (or `PeriodicHook`) that defines the [points](hook_points.md) it needs; [writing
+a hook](../writing_a_hook.md) shows how.""",
+    "metrics": """\
+What is measured, by name: `metrics=dict(top1=dict(type="Accuracy"))` gives `train/top1` and `val/top1`.
+
+A metric has `update(outputs, targets)`, `compute()` and `reset()`, as torchmetrics' have.""",
+}

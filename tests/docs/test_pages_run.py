@@ -1,0 +1,85 @@
+"""Every file and command on a page is written and run, in the page's order, in one folder."""
+
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pegboard import cli, plugins
+from tests.conftest import restored_boards
+from tests.docs.blocks import DOCS, Block, blocks
+
+# What takes a reader a minute takes a test seconds, with fewer images and epochs.
+SHORTER = {"count=2000": "count=200", '"10 epochs"': '"2 epochs"'}
+PAGES = ("tutorial.md", "writing_a_hook.md", "writing_a_plugin.md", "coming_from.md")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    log = logging.getLogger("pegboard")
+    before = list(log.handlers), log.level, log.propagate
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = set(sys.modules)
+    with restored_boards():
+        yield tmp_path
+    log.handlers, log.level, log.propagate = before
+    for name in set(sys.modules) - modules:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            plugin = sys.modules.pop(name)
+            if plugins.manager().is_registered(plugin):
+                plugins.manager().unregister(plugin)
+
+
+def follow(steps: list[Block], folder: Path) -> int:
+    """Do what the blocks say; how many commands there were."""
+    count = 0
+    for block in steps:
+        if block.file:
+            text = block.text
+            for long, short in SHORTER.items():
+                text = text.replace(long, short)
+            (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / block.file).write_text(text, encoding="utf-8")
+        for command in block.commands:
+            run(command, folder)
+            count += 1
+    return count
+
+
+def run(command: str, folder: Path) -> None:
+    program, *arguments = shlex.split(command)
+    if program == "python":
+        exec(
+            compile((folder / arguments[0]).read_text(encoding="utf-8"), arguments[0], "exec"), {"__name__": "__main__"}
+        )
+        return
+    assert program == "pegboard", f"{command}: this test runs pegboard and python alone"
+    try:
+        status = cli.main(arguments)
+    except SystemExit as error:
+        status = error.code  # of argparse
+    assert status == 0, f"{command} exited with {status}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_and_command_of_a_page_works(page: str, folder: Path) -> None:
+    steps = blocks(DOCS / page)
+    assert follow(steps, folder) > 0
+    if page == "tutorial.md":
+        for name in ("first", "finetune", "losses", "optimizers", "explained"):
+            assert json.loads((folder / "runs" / name / "summary.json").read_text())["exit"] == "finished"
+
+
+@pytest.mark.parametrize("command", ["pegboard chekc shapes.py", "pegboard stats nowhere", "pegboard check --no-such"])
+def test_a_page_that_is_wrong_is_found(command: str, folder: Path) -> None:
+    with pytest.raises(AssertionError, match="exited with 2"):
+        follow([Block("console", "", f"$ {command}\n")], folder)
+
+
+def test_the_guide_in_chinese_has_the_same_files_and_commands() -> None:
+    assert blocks(DOCS / "zh" / "tutorial.md") == blocks(DOCS / "tutorial.md")
