@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pegboard import PegboardError
-from pegboard_visual.sample_hook import Kept, SampleHook
+from pegboard import Kept, PegboardError, SampleHook
 
 if TYPE_CHECKING:
     from pegboard import Runner

@@ -5,9 +5,8 @@ Dimension letters: B images, N classes.
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pegboard import PegboardError
+from pegboard import Kept, PegboardError, SampleHook
 from pegboard.errors import did_you_mean
-from pegboard_visual.sample_hook import Kept, SampleHook
 
 if TYPE_CHECKING:
     from pegboard import Runner

@@ -1,22 +1,21 @@
 """The run's figures in TensorBoard."""
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pegboard import Hook
+from pegboard import PegboardError, Tracker
+from pegboard.hooks import About
 
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
-    from pegboard import Runner, Shown
+    from pegboard import Shown
 
 SERIES = {"train": "Train", "val": "Valid"}
-SECONDS_BETWEEN_WRITES = 1.0
 
 
-class TensorBoard(Hook):
+class TensorBoard(Tracker):
     """Write every record and every picture to ``tensorboard/`` in the run folder.
 
     ``train/...`` and ``val/...`` of one figure share a chart, against the epoch: ``Loss``, and ``Accuracy`` (or the
@@ -29,33 +28,22 @@ class TensorBoard(Hook):
     picture of ``Histograms`` is a histogram of each of its tensors.
     """
 
+    threaded = False  # the writer has a thread of its own
+
     def __init__(self) -> None:
         self.writer: SummaryWriter | None = None
-        self.waiting: list[tuple[float, Mapping[str, Any]]] = []  # (time, record)
+        self.about: About | None = None
 
-    def before_run(self, run: "Runner") -> None:
+    def begin(self, about: About) -> None:
         """What a stopped run wrote after its last checkpoint is written again, so the old is taken out."""
-        saved = run.checkpoints.saved_at(run.iteration) if run.resume is not None else 0.0
-        if saved is not None:
-            for file in sorted((run.folder / "tensorboard").rglob("events.out.tfevents.*")):
-                cut(file, saved)
+        self.about = about
+        until = about.told_until if about.resumed else 0.0
+        if until is not None:
+            for file in sorted((about.folder / "tensorboard").rglob("events.out.tfevents.*")):
+                cut(file, until)
 
-    def before_checkpoint(self, run: "Runner", state: Mapping[str, Any]) -> None:
-        self._write(run)  # with clock readings from before the checkpoint's, and so they stay
-
-    def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
-        now = time.time()
-        self.waiting.append((now, values))
-        if now - self.waiting[0][0] > SECONDS_BETWEEN_WRITES or any(map(_of_an_epoch, values)):
-            self._write(run)
-
-    def _write(self, run: "Runner") -> None:
-        waiting, self.waiting = self.waiting, []
-        for when, values in waiting:
-            self._write_record(run, when, values)
-
-    def _write_record(self, run: "Runner", when: float, values: Mapping[str, Any]) -> None:
-        writer = self._open(run)
+    def record(self, values: Mapping[str, Any], when: float) -> None:
+        writer = self._open()
         for each in writer.all_writers.values():
             if not each.event_writer._worker.is_alive():  # it waits for ever who hands the next event to it
                 raise OSError("the thread that writes the event files has ended; the disk may be full")
@@ -63,14 +51,14 @@ class TensorBoard(Hook):
         for name, value in values.items():
             series, slash, figure = name.partition("/")
             if slash and series in SERIES:
-                grouped.setdefault(self._group(run, figure), {})[SERIES[series]] = value
+                grouped.setdefault(self._group(figure), {})[SERIES[series]] = value
             elif name not in ("epoch", "iteration"):
                 writer.add_scalar(name, value, values["iteration"], walltime=when)
         for group, both in grouped.items():
             writer.add_scalars(group, both, values["epoch"], walltime=when)
 
-    def on_show(self, run: "Runner", shown: "Shown") -> None:
-        writer = self._open(run)
+    def picture(self, shown: "Shown") -> None:
+        writer = self._open()
         if shown.data.get("kind") == "histograms":
             for name, tensor in shown.data["tensors"].items():
                 _write_histogram(writer, name, tensor, shown.iteration)
@@ -80,19 +68,24 @@ class TensorBoard(Hook):
         else:
             writer.add_image(shown.name, shown.pixels(), shown.iteration, dataformats="HWC")
 
-    def _open(self, run: "Runner") -> "SummaryWriter":
+    def _open(self) -> "SummaryWriter":
         if self.writer is None:  # only now: importing it takes a while, and the first iterations should not wait
             from tensorboardX import SummaryWriter
 
-            self.writer = SummaryWriter(str(run.folder / "tensorboard"))
+            self.writer = SummaryWriter(str(self._run.folder / "tensorboard"))
         return self.writer
 
-    @staticmethod
-    def _group(run: "Runner", figure: str) -> str:
+    @property
+    def _run(self) -> About:
+        if self.about is None:
+            raise PegboardError("TensorBoard is told of a run that has not begun")
+        return self.about
+
+    def _group(self, figure: str) -> str:
         """``loss`` -> ``Loss``; ``top1`` -> ``Accuracy``, or ``Accuracy top1`` where there are several accuracies."""
         types = {
             name: str(part["type"]).rpartition(":")[2]
-            for name, part in (run.config.values.get("metrics") or {}).items()
+            for name, part in (self._run.config.get("metrics") or {}).items()
             if part
         }
         if figure not in types:
@@ -100,15 +93,7 @@ class TensorBoard(Hook):
         alone = list(types.values()).count(types[figure]) == 1
         return types[figure] if alone else f"{types[figure]} {figure}"
 
-    def after_run(self, run: "Runner") -> None:
-        self._write(run)
-        self._close()
-
-    def on_exception(self, run: "Runner", error: BaseException) -> None:
-        self._write(run)
-        self._close()
-
-    def _close(self) -> None:
+    def end(self, summary: Mapping[str, Any]) -> None:
         if self.writer is not None:
             self.writer.close()
             self.writer = None
@@ -152,7 +137,3 @@ def cut(file: Path, until: float) -> None:
         temporary = file.with_name(f".{file.name}")
         temporary.write_bytes(kept)
         temporary.replace(file)
-
-
-def _of_an_epoch(name: str) -> bool:
-    return name.startswith(("train/", "val/"))

@@ -360,6 +360,11 @@ class Runner:
     # -- what hooks and users may ask of a run -------------------------------------------------------------------
 
     @property
+    def classes(self) -> Sequence[Any]:
+        """Names of the classes, as the data gives them; their numbers where it has no names, none without classes."""
+        return self.builder.known.get("classes") or range(self.builder.known.get("num_classes", 0))
+
+    @property
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """By the names that the config gives them; a single one is ``run.optimizers["optimizer"]``."""
         return self.by_hand or named(self.optimizer)

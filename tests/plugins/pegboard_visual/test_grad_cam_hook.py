@@ -11,9 +11,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pegboard import PegboardError, Runner
+from pegboard.hooks.sample import Kept
 from pegboard.registry import BOARDS
 from pegboard_visual.grad_cam_hook import GradCAM
-from pegboard_visual.sample_hook import Kept
 from tests import runs
 from tests.plugins.pegboard_visual import nets
 

@@ -6,12 +6,14 @@ Dimension letters: B images, C channels, H x W an image as the network gets it.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pegboard import PegboardError, PeriodicHook
+from pegboard.errors import PegboardError
+from pegboard.hooks.periodic import PeriodicHook
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pegboard import Batch, Runner
+    from pegboard.data.batch import Batch
+    from pegboard.runner import Runner
 
 
 class Kept(NamedTuple):
@@ -32,7 +34,10 @@ class SampleHook(PeriodicHook):
     """Calls ``draw(run, kept)`` at the end of the first validation after each ``every``, and of the run's last one.
 
     The images are those of the validation data, spread evenly over it, the same each time; they are kept on their way
-    to the network, so that nothing is read a second time.
+    to the network, so that nothing is read a second time. While ``draw`` is called the model is in evaluation mode;
+    work under ``torch.no_grad()`` unless gradients are wanted. ``run.val_loader.denormalised(inputs)`` gives images
+    their colours back, and ``run.show`` takes the picture. A constructor of your own calls
+    ``super().__init__(images, every)``.
 
     Args:
         images: how many, from 1 to 64.
@@ -48,7 +53,8 @@ class SampleHook(PeriodicHook):
         self.wanted: set[int] = set()  # samples, while a validation goes on that is drawn
 
     def draw(self, run: "Runner", kept: list[Kept]) -> None:
-        """What the subclass does with the images, in the order of the dataset."""
+        """What the subclass does with the images, in the order of the dataset, e.g. with
+        ``torch.stack([one.inputs for one in kept])``."""
         raise NotImplementedError
 
     def before_val(self, run: "Runner") -> None:
