@@ -47,9 +47,9 @@ class Occlusion(SampleHook):
         figure = Figure(figsize=(1.6 * len(kept), 3.4), layout="constrained")
         axes = figure.subplots(2, len(kept), squeeze=False)
         for column, image in enumerate(run.val_loader.denormalised(inputs)):
-            axes[0, column].imshow(image.permute(1, 2, 0))
+            axes[0, column].imshow(image.permute(1, 2, 0).numpy())
             axes[0, column].set_title(str(run.classes[classes[column]]), fontsize=9)
-            shades = axes[1, column].imshow(maps[column], cmap="RdBu_r", vmin=-1, vmax=1)
+            shades = axes[1, column].imshow(maps[column].numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
         for axis in axes.flat:
             axis.set_axis_off()
         figure.colorbar(shades, ax=axes[1, :], label="probability lost")
