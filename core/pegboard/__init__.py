@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pegboard.config import Config, Duration
     from pegboard.data import Batch, Loader, Sampler, Transform
     from pegboard.errors import CheckpointError, ConfigError, DataError, PegboardError, Problem
-    from pegboard.hooks import Hook, PeriodicHook
+    from pegboard.hooks import Hook, Kept, PeriodicHook, SampleHook, Tracker
     from pegboard.hookspecs import hookimpl
     from pegboard.pictures import Pictures, Shown
     from pegboard.registry import (
@@ -37,7 +37,7 @@ _HOMES = {
     "pegboard.config": ("Config", "Duration"),
     "pegboard.data": ("Batch", "Loader", "Sampler", "Transform"),
     "pegboard.errors": ("CheckpointError", "ConfigError", "DataError", "PegboardError", "Problem"),
-    "pegboard.hooks": ("Hook", "PeriodicHook"),
+    "pegboard.hooks": ("Hook", "Kept", "PeriodicHook", "SampleHook", "Tracker"),
     "pegboard.hookspecs": ("hookimpl",),
     "pegboard.pictures": ("Pictures", "Shown"),
     "pegboard.registry": (
@@ -76,6 +76,7 @@ __all__ = [
     "DataError",
     "Duration",
     "Hook",
+    "Kept",
     "Loader",
     "PegboardError",
     "PeriodicHook",
@@ -83,8 +84,10 @@ __all__ = [
     "Problem",
     "Registry",
     "Runner",
+    "SampleHook",
     "Sampler",
     "Shown",
+    "Tracker",
     "Transform",
     "hookimpl",
 ]

@@ -22,7 +22,8 @@ class GradientStats(Hook):
     with the next record, so that ``every`` should be a multiple of ``log_every``: of two between records the
     later stays.
 
-    An optimizer that calls for the gradients itself, such as LBFGS, has none yet at this point: then nothing is logged.
+    An optimizer that calls for the gradients itself, such as LBFGS, has none yet at this point, nor has a model that
+    steps its optimizers itself: then nothing is logged.
 
     Args:
         every: how often, e.g. ``"50 iters"`` or ``"1 epoch"``.
@@ -31,14 +32,17 @@ class GradientStats(Hook):
     def __init__(self, every: "Duration | str" = "50 iters") -> None:
         self.every = Duration.parse(every)
         self.period = 0  # the same in iterations
+        self.none_yet = False  # at the point where they would be read
 
     def before_train(self, run: "Runner") -> None:
         self.period = self.every.iterations(run.per_epoch)
-        if run.needs_closure:
-            logger.warning("GradientStats logs nothing: %s computes gradients itself", type(run.optimizer).__name__)
+        self.none_yet = run.needs_closure or run.by_hand is not None
+        if self.none_yet:
+            who = type(run.optimizer if run.needs_closure else run.model).__name__
+            logger.warning("GradientStats logs nothing: %s computes gradients itself", who)
 
     def before_optimizer_step(self, run: "Runner") -> None:
-        if (run.iteration + 1) % self.period or run.needs_closure:  # the iteration counts once its step is done
+        if (run.iteration + 1) % self.period or self.none_yet:  # the iteration counts once its step is done
             return
         gradients = [weight.grad.detach() for weight in run.model.parameters() if weight.grad is not None]
         if gradients:

@@ -7,30 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from pegboard.data.denormalise import denormalised
 from pegboard_visual.drawing.picture import Picture, as_picture
 
 NEARLY = 0.01  # how far rounding and interpolation may leave the range from 0 to 1
-
-
-def denormalised(inputs: Tensor, transforms: Iterable[Any]) -> Tensor:
-    """What a network gets, (B, C, H, W), with each Normalize among the transforms undone, the last one first.
-
-    Args:
-        transforms: those that made the inputs; what has ``mean`` and ``std`` for as many channels is undone, whatever
-            library it is from.
-    """
-    images = inputs.detach().float().cpu()
-    for transform in reversed(list(transforms)):
-        mean, std = getattr(transform, "mean", None), getattr(transform, "std", None)
-        if mean is None or std is None:
-            continue
-        centre, spread = (torch.as_tensor(each, dtype=torch.float32).reshape(-1, 1, 1).cpu() for each in (mean, std))
-        if len(centre) in (1, images.shape[-3]):
-            images = images * spread + centre
-    return images
 
 
 def as_pictures(inputs: Tensor, transforms: Iterable[Any]) -> list[Picture]:

@@ -6,25 +6,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pegboard import Hook
+from pegboard import PegboardError, Tracker
+from pegboard.hooks import About
 from pegboard_visual.event_files import EventFiles
 
 if TYPE_CHECKING:
-    from pegboard import Runner, Shown
+    from pegboard import Shown
 
 SERIES = {"train": "Train", "val": "Valid"}
-SECONDS_BETWEEN_WRITES = 1.0
 SECONDS_BETWEEN_FLUSHES = 30.0
 
 
-class TensorBoard(Hook):
+class TensorBoard(Tracker):
     """Write every record and every picture to ``tensorboard/`` in the run folder.
 
     ``train/...`` and ``val/...`` of one figure share a chart, against the epoch: ``Loss``, and ``Accuracy`` (or the
     metric's own type; two of one type get their names too). Everything else is a scalar against the iteration.
 
-    Records are turned into events together, about once a second and at each epoch's figures. What was logged before
-    a checkpoint is on the disk when it is saved, so that a killed run has it, and what came later is written again.
+    What was logged before a checkpoint is on the disk when it is saved, so that a killed run has it, and what came
+    later is written again.
 
     Whatever a name holds, its tag has letters, digits, ``-``, ``_``, ``.`` and ``/`` only.
 
@@ -32,56 +32,44 @@ class TensorBoard(Hook):
     picture of ``Histograms`` is a histogram of each of its tensors.
     """
 
+    threaded = False  # it only writes to files, and a thread would be woken in the middle of a step
+
     def __init__(self) -> None:
         self.files: EventFiles | None = None
         self.flushed = 0.0
-        self.waiting: list[tuple[float, Mapping[str, Any]]] = []  # (time, record)
+        self.about: About | None = None
 
-    def before_run(self, run: "Runner") -> None:
+    def begin(self, about: About) -> None:
         """What a stopped run wrote after its last checkpoint is written again, so the old is taken out."""
-        saved = run.checkpoints.saved_at(run.iteration) if run.resume is not None else 0.0
-        if saved is not None:
-            for file in sorted((run.folder / "tensorboard").rglob("events.out.tfevents.*")):
-                cut(file, saved)
+        self.about = about
+        until = about.told_until if about.resumed else 0.0
+        if until is not None:
+            for file in sorted((about.folder / "tensorboard").rglob("events.out.tfevents.*")):
+                cut(file, until)
 
-    def before_checkpoint(self, run: "Runner", state: Mapping[str, Any]) -> None:
-        self._write(run)  # with clock readings from before the checkpoint's, and so they stay
-        self._flush()
+    def record(self, values: Mapping[str, Any], when: float) -> None:
+        from tensorboardX.summary import scalar  # only now: it takes a while, and the first iterations should not wait
 
-    def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
-        now = time.time()
-        self.waiting.append((now, values))
-        if now - self.waiting[0][0] > SECONDS_BETWEEN_WRITES or any(map(_of_an_epoch, values)):
-            self._write(run)
-
-    def _write(self, run: "Runner") -> None:
-        waiting, self.waiting = self.waiting, []
-        for when, values in waiting:
-            self._write_record(run, when, values)
+        files = self._open()
+        for name, value in values.items():
+            series, slash, figure = name.partition("/")
+            if slash and series in SERIES:
+                group = self._group(figure)
+                files.add(scalar(group, value), values["epoch"], when, f"{_folder(group)}/{SERIES[series]}")
+            elif name not in ("epoch", "iteration"):
+                files.add(scalar(name, value), values["iteration"], when)
         if time.monotonic() - self.flushed > SECONDS_BETWEEN_FLUSHES:  # for whoever watches
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         self.flushed = time.monotonic()
         if self.files is not None:
             self.files.flush()
 
-    def _write_record(self, run: "Runner", when: float, values: Mapping[str, Any]) -> None:
-        from tensorboardX.summary import scalar  # only now: it takes a while, and the first iterations should not wait
-
-        files = self._open(run)
-        for name, value in values.items():
-            series, slash, figure = name.partition("/")
-            if slash and series in SERIES:
-                group = self._group(run, figure)
-                files.add(scalar(group, value), values["epoch"], when, f"{_folder(group)}/{SERIES[series]}")
-            elif name not in ("epoch", "iteration"):
-                files.add(scalar(name, value), values["iteration"], when)
-
-    def on_show(self, run: "Runner", shown: "Shown") -> None:
+    def picture(self, shown: "Shown") -> None:
         from tensorboardX.summary import image
 
-        files = self._open(run)
+        files = self._open()
         if shown.data.get("kind") == "histograms":
             for name, tensor in shown.data["tensors"].items():
                 _write_histogram(files, name, tensor, shown.iteration)
@@ -91,17 +79,22 @@ class TensorBoard(Hook):
         else:
             files.add(image(shown.name, shown.pixels(), dataformats="HWC"), shown.iteration)
 
-    def _open(self, run: "Runner") -> EventFiles:
+    def _open(self) -> EventFiles:
         if self.files is None:
-            self.files = EventFiles(run.folder / "tensorboard")
+            self.files = EventFiles(self._run.folder / "tensorboard")
         return self.files
 
-    @staticmethod
-    def _group(run: "Runner", figure: str) -> str:
+    @property
+    def _run(self) -> About:
+        if self.about is None:
+            raise PegboardError("TensorBoard is told of a run that has not begun")
+        return self.about
+
+    def _group(self, figure: str) -> str:
         """``loss`` -> ``Loss``; ``top1`` -> ``Accuracy``, or ``Accuracy top1`` where there are several accuracies."""
         types = {
             name: str(part["type"]).rpartition(":")[2]
-            for name, part in (run.config.values.get("metrics") or {}).items()
+            for name, part in (self._run.config.get("metrics") or {}).items()
             if part
         }
         if figure not in types:
@@ -109,15 +102,7 @@ class TensorBoard(Hook):
         alone = list(types.values()).count(types[figure]) == 1
         return types[figure] if alone else f"{types[figure]} {figure}"
 
-    def after_run(self, run: "Runner") -> None:
-        self._write(run)
-        self._close()
-
-    def on_exception(self, run: "Runner", error: BaseException) -> None:
-        self._write(run)
-        self._close()
-
-    def _close(self) -> None:
+    def end(self, summary: Mapping[str, Any]) -> None:
         if self.files is not None:
             self.files.close()
             self.files = None
@@ -159,7 +144,3 @@ def cut(file: Path, until: float) -> None:
         temporary = file.with_name(f".{file.name}")
         temporary.write_bytes(kept)
         temporary.replace(file)
-
-
-def _of_an_epoch(name: str) -> bool:
-    return name.startswith(("train/", "val/"))

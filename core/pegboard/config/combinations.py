@@ -1,12 +1,16 @@
 """Run keys that contradict each other, each of them sound by itself."""
 
+import ast
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pegboard import source
 from pegboard.config.duration import Duration
 from pegboard.config.keys import OPTIMIZER_KEYS, optimizer_parts
 from pegboard.config.load import Config
 from pegboard.errors import Problem
+from pegboard.registry import MODELS
 
 
 def contradictions(config: Config) -> Iterator[Problem]:
@@ -18,6 +22,8 @@ def contradictions(config: Config) -> Iterator[Problem]:
     if non_finite.get("limit") is not None and non_finite.get("policy") != "skip":
         yield config.problem("non_finite.limit", "nothing is left out unless policy='skip'; add it, or leave limit out")
     yield from _phases(config, values.get("phases") or ())
+    if values.get("model") and _takes_optimizers(values["model"]):
+        yield from steps_by_hand(config, values)
     optimizers = optimizer_parts(values.get("optimizer"))
     for path, part in optimizers.items():
         for index, rule in enumerate(part.get("groups") or ()):
@@ -27,6 +33,46 @@ def contradictions(config: Config) -> Iterator[Problem]:
             yield config.problem(
                 path, "takes every parameter that is left, and those after it get none; give it a match, or put it last"
             )
+
+
+def steps_by_hand(config: Config, values: Mapping[str, Any]) -> Iterator[Problem]:
+    """What only the run's own step can do, of a config whose model steps its optimizers itself.
+
+    Args:
+        values: those of the config, with or without the defaults.
+    """
+    own = "the model's training_step takes the optimizers and steps them itself"
+    if values.get("precision") == "fp16":
+        yield config.problem("precision", f"{own}, and nobody would scale its losses for fp16; write 'fp32' or 'bf16'")
+    if (values.get("accumulate") or 1) > 1:
+        yield config.problem("accumulate", f"{own}, once a batch; leave accumulate out")
+    if values.get("clip_grad"):
+        yield config.problem(
+            "clip_grad", f"{own}; leave clip_grad out, and call torch.nn.utils.clip_grad_norm_ in training_step"
+        )
+    if (values.get("non_finite") or {}).get("policy") == "skip":
+        yield config.problem(
+            "non_finite.policy", f"{own}, and a step that is taken cannot be left out; leave it 'stop'"
+        )
+    if values.get("compile"):
+        yield config.problem("compile", f"{own}, which cannot be compiled as one; compile its networks in the model")
+
+
+def _takes_optimizers(model: Mapping[str, Any]) -> bool:
+    """Whether the model steps the optimizers itself; False where only the built one can tell.
+
+    It is read from the source of a class that is not imported yet.
+    """
+    entry = MODELS.find(model["type"])
+    if entry.is_bridge:
+        return False
+    if not isinstance(entry.target, str):
+        step = getattr(entry.target, "training_step", None)
+        return callable(step) and "optimizers" in inspect.signature(step).parameters
+    found = source.find(entry.target)
+    body = found[1].body if found is not None and isinstance(found[1], ast.ClassDef) else []
+    steps = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == "training_step"]
+    return any(argument.arg == "optimizers" for step in steps for argument in (*step.args.args, *step.args.kwonlyargs))
 
 
 def _loader(config: Config, split: str, loader: Mapping[str, Any]) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pegboard.data.bad_samples import BadSamplePolicy, BadSamples
 from pegboard.data.batch import Batch
+from pegboard.data.denormalise import denormalised
 from pegboard.data.engines import Collate, Engine, InMemory, Workers
 from pegboard.data.sampler import order_of
 from pegboard.data.samples import Decoded, Relabel, Samples
@@ -120,6 +121,13 @@ class Loader:
         """The batches of an epoch from number ``start`` on; what lies before is neither decoded nor drawn."""
         made = self.engine.batches(self.order(epoch), epoch, start, self.batch_size)
         return self._mixed(made, epoch, start) if self.together.transforms else made
+
+    def denormalised(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The images of this loader, (B, C, H, W) as the network gets them, in their own colours, 0 to 1, on the CPU.
+
+        Each Normalize among the transforms is undone; what lies outside 0 to 1 even so is clipped.
+        """
+        return denormalised(inputs, [*self.alone.transforms, *self.together.transforms]).clamp(0, 1)
 
     def _mixed(self, made: Iterator[Batch], epoch: int, start: int) -> Iterator[Batch]:
         begin = start * self.batch_size

@@ -2,10 +2,12 @@
 
 from pegboard.hooks.hook import POINTS, Hook
 from pegboard.hooks.periodic import PeriodicHook
+from pegboard.hooks.sample import Kept, SampleHook
+from pegboard.hooks.tracker import About, Tracker
 from pegboard.hookspecs import hookimpl
 from pegboard.registry import Boards
 
-__all__ = ["POINTS", "Hook", "PeriodicHook"]
+__all__ = ["POINTS", "About", "Hook", "Kept", "PeriodicHook", "SampleHook", "Tracker"]
 
 
 @hookimpl

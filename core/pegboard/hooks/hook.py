@@ -97,6 +97,9 @@ class Hook:
     ``on_exception(run, error)``                     the run is about to end because of it
     ``on_end(run, summary)``                         last, however the run ended; summary.json is written
     ================================================ ==========================================================
+
+    Where the model steps the optimizers itself (``training_step(batch, criterion, optimizers)``) there is no
+    ``after_backward``, and ``before_optimizer_step`` comes before ``training_step``: the gradients are the last ones.
     """
 
     essential: ClassVar[bool] = False

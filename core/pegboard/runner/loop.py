@@ -19,6 +19,7 @@ from pegboard.pictures import Pictures, Shown
 from pegboard.randomness import hashed
 from pegboard.runner import non_finite, prepare, record
 from pegboard.runner.build import Builder, Split
+from pegboard.runner.by_hand import ByHand, named
 from pegboard.runner.figures import Figures
 from pegboard.runner.groups import take_in
 from pegboard.runner.lock import FolderLock
@@ -26,7 +27,7 @@ from pegboard.runner.phases import Phase
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.speed import Speed
 from pegboard.runner.state import gather, gather_hooks, load_weights
-from pegboard.runner.step import Computed, Step, gradients
+from pegboard.runner.step import Computed, Step, gradients, taken_by_hand
 from pegboard.weights.freezing import Freezing
 
 logger = logging.getLogger("pegboard")
@@ -74,6 +75,7 @@ class Runner:
     groups_built: int
     rates: list[float]
     needs_closure: bool
+    by_hand: ByHand | None
     schedules: list[Schedule]
     scaler: torch.amp.GradScaler | None
     accumulate: int
@@ -248,6 +250,8 @@ class Runner:
         self.seed_model_randomness()
         if self.needs_closure:
             return self.closure_step(batch)
+        if self.by_hand is not None:
+            return self.step_by_hand(batch, self.by_hand)
         self.optimizer.zero_grad()
         if self.skip is not None:
             self.skip.before_forward()
@@ -285,6 +289,15 @@ class Runner:
         self.optimizer.step(closure)  # type: ignore[arg-type]  # torch's stubs want a float
         self.call("after_optimizer_step")
         return first[0]
+
+    def step_by_hand(self, batch: Batch, optimizers: ByHand) -> Computed:
+        """A step of a model whose ``training_step`` steps the optimizers itself; hooks are called once, around it."""
+        self.call("before_optimizer_step")
+        computed = taken_by_hand(self.step, batch)
+        if self.position + 1 >= self.per_epoch:
+            optimizers.refuse_standstill()
+        self.call("after_optimizer_step")
+        return computed
 
     def end_epoch(self) -> None:
         """The data of an epoch, or the run, is at its end."""
@@ -346,6 +359,16 @@ class Runner:
         return figures.compute()
 
     # -- what hooks and users may ask of a run -------------------------------------------------------------------
+
+    @property
+    def classes(self) -> Sequence[Any]:
+        """Names of the classes, as the data gives them; their numbers where it has no names, none without classes."""
+        return self.builder.known.get("classes") or range(self.builder.known.get("num_classes", 0))
+
+    @property
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """By the names that the config gives them; a single one is ``run.optimizers["optimizer"]``."""
+        return self.by_hand or named(self.optimizer)
 
     def log(self, name: str, value: float | Tensor) -> None:
         """Put a number into the next record, so that terminal, metrics.jsonl and TensorBoard get it.

@@ -13,7 +13,7 @@ from pegboard.config.duration import Duration
 from pegboard.config.keys import NON_FINITE_KEYS
 from pegboard.data.loader import Loader
 from pegboard.errors import ConfigError, Problem
-from pegboard.runner import pinned, record
+from pegboard.runner import by_hand, pinned, record
 from pegboard.runner.build import Builder, Split, placed
 from pegboard.runner.contents import contents
 from pegboard.runner.dry_run import dry_run, same_randomness
@@ -152,7 +152,8 @@ def _parts(run: "Runner", fresh: bool) -> None:
     run.rates = [group["lr"] for group in run.optimizer.param_groups]
     if run.resume is not None:
         add_again(run.model, run.optimizer, run.resume.get("added_groups") or [])
-    run.needs_closure = _needs_closure(run.optimizer)
+    run.by_hand = by_hand.take_over(run)
+    run.needs_closure = run.by_hand is None and _needs_closure(run.optimizer)
     epochs = sum(phase.epochs for phase in run.phases)
     run.schedules = builder.schedules(
         run.optimizer, builder.values["scheduler"], "scheduler", run.total_iterations, epochs

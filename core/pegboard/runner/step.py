@@ -57,7 +57,8 @@ class Step(nn.Module):
 
     A criterion gives a scalar, or a dict of scalars by name, which are added. A model that defines
     ``training_step(batch, criterion) -> (loss, outputs)`` takes over while it trains; a third thing that it returns is
-    a dict of numbers for the next record, as ``run.log`` takes them from a hook.
+    a dict of numbers for the next record, as ``run.log`` takes them from a hook. One that takes a third argument,
+    ``training_step(batch, criterion, optimizers)``, computes the gradients and steps the optimizers itself.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Step(nn.Module):
         super().__init__()
         self.model = model
         self.criterion = criterion
-        self.training_step = getattr(model, "training_step", None)
+        self.training_step: Callable[..., Any] | None = getattr(model, "training_step", None)
         self.channels_last = channels_last
         self._parts = (model, criterion)  # past torch's attribute look-up, which takes a microsecond each time
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
@@ -140,6 +141,19 @@ def _whole(step: Step, batch: Batch, scaler: "torch.amp.GradScaler | None") -> C
         raise PegboardError(NO_LOSS)
     _backward(loss, scaler)
     apart = {name: part.detach() for name, part in parts.items()} if parts else parts
+    return Computed(loss.detach(), _detached(outputs), apart, logged)
+
+
+def taken_by_hand(step: Step, batch: Batch) -> Computed:
+    """Let a model that steps its optimizers itself do so.
+
+    Returns:
+        what it gives, detached.
+    """
+    loss, outputs, parts, logged = step(batch)
+    if loss is None:
+        raise PegboardError(NO_LOSS)
+    apart = {name: part.detach() for name, part in parts.items()}
     return Computed(loss.detach(), _detached(outputs), apart, logged)
 
 

@@ -5,12 +5,11 @@ Dimension letters: B images, N classes.
 
 from typing import TYPE_CHECKING, Any
 
-from pegboard import PegboardError
+from pegboard import Kept, PegboardError, SampleHook
 from pegboard.errors import did_you_mean
 from pegboard_visual.cam_methods import TITLES, Method
 from pegboard_visual.drawn import Drawn, now
 from pegboard_visual.hooks.checks import check_choice
-from pegboard_visual.hooks.sample_hook import Kept, SampleHook
 
 if TYPE_CHECKING:
     from pegboard import Runner

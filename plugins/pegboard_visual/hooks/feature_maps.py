@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pegboard import Kept, SampleHook
 from pegboard_visual.drawn import now
 from pegboard_visual.hooks.checks import check_counts
-from pegboard_visual.hooks.sample_hook import Kept, SampleHook
 
 if TYPE_CHECKING:
     from pegboard import Runner

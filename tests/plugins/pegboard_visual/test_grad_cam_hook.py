@@ -11,8 +11,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pegboard import PegboardError, Runner
+from pegboard.hooks.sample import Kept
 from pegboard_visual.hooks.cam import GradCAM
-from pegboard_visual.hooks.sample_hook import Kept
 from tests import runs
 
 HOOK = {"type": "GradCAM", "images": 3, "every": "1 epoch"}

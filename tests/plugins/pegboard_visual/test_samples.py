@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pegboard.data.denormalise import denormalised
 from pegboard_data.transforms.values import Normalize
 from pegboard_visual.pictures.samples import labels_of, samples_page
-from pegboard_visual.seen import as_pictures, denormalised
+from pegboard_visual.seen import as_pictures
 from tests import images
 
 CLASSES = ["cat", "dog", "frog"]

@@ -6,13 +6,14 @@ Dimension letters: B images, C channels, H x W an image as the network gets it.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pegboard import PeriodicHook
-from pegboard_visual.hooks.checks import check_counts
+from pegboard.errors import PegboardError
+from pegboard.hooks.periodic import PeriodicHook
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pegboard import Batch, Runner
+    from pegboard.data.batch import Batch
+    from pegboard.runner import Runner
 
 
 class Kept(NamedTuple):
@@ -33,7 +34,10 @@ class SampleHook(PeriodicHook):
     """Calls ``draw(run, kept)`` at the end of the first validation after each ``every``, and of the run's last one.
 
     The images are those of the validation data, spread evenly over it, the same each time; they are kept on their way
-    to the network, so that nothing is read a second time.
+    to the network, so that nothing is read a second time. While ``draw`` is called the model is in evaluation mode;
+    work under ``torch.no_grad()`` unless gradients are wanted. ``run.val_loader.denormalised(inputs)`` gives images
+    their colours back, and ``run.show`` takes the picture. A constructor of your own calls
+    ``super().__init__(images, every)``.
 
     Args:
         images: how many, from 1 to 64.
@@ -42,13 +46,15 @@ class SampleHook(PeriodicHook):
 
     def __init__(self, images: int, every: str) -> None:
         super().__init__(every)
-        check_counts(self, most=64, images=images)
+        if isinstance(images, bool) or not isinstance(images, int) or not 1 <= images <= 64:
+            raise PegboardError(f"{type(self).__name__}: images must be an integer from 1 to 64, got {images!r}")
         self.images = images
         self.kept: dict[int, Kept] = {}
         self.wanted: set[int] = set()  # samples, while a validation goes on that is drawn
 
     def draw(self, run: "Runner", kept: list[Kept]) -> None:
-        """What the subclass does with the images, in the order of the dataset."""
+        """What the subclass does with the images, in the order of the dataset, e.g. with
+        ``torch.stack([one.inputs for one in kept])``."""
         raise NotImplementedError
 
     def before_val(self, run: "Runner") -> None:
