@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pegboard import Batch, Config, ConfigError, Hook, Runner, Transform
+from pegboard import Batch, Config, ConfigError, DataError, Hook, Mask, Runner, Transform
 from pegboard.config import check
 from pegboard.config.keys import DEFAULT_HOOKS
 from pegboard.data.transform import Pipeline
@@ -290,6 +290,57 @@ class Drawing(Transform):
 def test_a_transform_that_depends_on_the_batch_is_caught(specimen: type[Transform]) -> None:
     with pytest.raises(AssertionError, match="sample"):
         assert_one_by_one_is_batched(specimen())
+
+
+# -- transforms: masks move with their images ------------------------------------------------------------------------
+
+
+def assert_masks_move(transform: Transform) -> None:
+    """Each pixel is one of the old mask or ignored, and lies where that of the image does; one by one as batched."""
+    generator = torch.Generator().manual_seed(4)
+    masks = torch.randint(1, 4, (6, 8, 7), generator=generator, dtype=torch.uint8)
+    index, places = np.array([9, 2, 30, 4, 0, 7]), np.arange(6)
+    pipeline = Pipeline([transform], seed=1)
+    images = masks[:, None].expand(-1, 3, -1, -1).contiguous()
+    if type(transform).__name__ == "Normalize":  # the one that refuses uint8
+        images = images.float()
+    done, moved = pipeline(images, Mask(masks), index, 2, places)
+    assert moved.dtype == torch.int64 and moved.shape == (6, *done.shape[-2:])
+    assert set(moved.unique().tolist()) <= {1, 2, 3, 255}
+    for i in range(6):
+        one = slice(i, i + 1)
+        assert torch.equal(pipeline(images[one], Mask(masks[one]), index[one], 2, places[one])[1][0], moved[i])
+    if not transform.moves_pixels:
+        assert torch.equal(moved, masks.long())
+        return
+    if getattr(transform, "interpolation", "nearest").startswith("nearest"):  # smooth ones are compared elsewhere
+        known = moved != 255
+        assert torch.equal(done[:, 0][known].long(), moved[known]), "the mask does not lie as the image does"
+
+
+@pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.name) for entry in own_parts("transforms")])
+def test_a_transform_moves_masks_with_their_images(entry: Entry) -> None:
+    transform = build("transforms", entry)
+    if transform.mixes_samples:
+        with pytest.raises(DataError, match="leave it out"):
+            transform.apply_targets(Mask(torch.zeros(2, 4, 4, dtype=torch.uint8)), torch.empty(2, 1))
+        return
+    assert_masks_move(transform)
+
+
+class LeavesMasksBehind(Transform):
+    """The broken specimen: the image is mirrored, and its mask is not."""
+
+    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+        return images.flip(3)
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        return mask
+
+
+def test_a_transform_that_leaves_masks_behind_is_caught() -> None:
+    with pytest.raises(AssertionError, match="does not lie as the image does"):
+        assert_masks_move(LeavesMasksBehind())
 
 
 # -- hooks: resumed as uninterrupted ---------------------------------------------------------------------------------

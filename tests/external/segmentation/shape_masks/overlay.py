@@ -31,7 +31,9 @@ class Overlay(PeriodicHook):
     def __init__(self, images: int = 6, every: str = "5 epochs", share: float = 0.5) -> None:
         super().__init__(every)
         if images < 1 or not 0 < share <= 1:
-            raise PegboardError(f"Overlay: images must be at least 1 and share above 0 and at most 1, got {images}, {share}")
+            raise PegboardError(
+                f"Overlay: images must be at least 1 and share above 0 and at most 1, got {images}, {share}"
+            )
         self.images, self.share = images, share
         self.rows: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 

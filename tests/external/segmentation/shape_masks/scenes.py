@@ -20,8 +20,8 @@ CONTRAST = 60  # levels by which an object is brighter than the ground, at least
 class ShapeMasks:
     """One to three discs, squares and triangles on a textured ground, and a mask that says which pixel is what.
 
-    Sample ``i`` is a function of (seed, split, i) alone. As in Pascal VOC, the pixels along an outline, where object and
-    ground are mixed, count for no class: 255.
+    Sample ``i`` is a function of (seed, split, i) alone. As in Pascal VOC, the pixels along an outline, where object
+    and ground are mixed, count for no class: 255.
 
     Args:
         count: how many samples.
