@@ -72,7 +72,7 @@ def labels_of(targets: Any, count: int, classes: Sequence[Any]) -> list[str]:
 def _areas(mask: Tensor, count: int) -> list[float]:
     """Of a mask (H, W), the share of each class among the pixels that have one."""
     known = mask[(mask >= 0) & (mask < count)]
-    return (known.bincount(minlength=count) / max(1, known.numel())).tolist()  # type: ignore[no-any-return]
+    return (known.bincount(minlength=count) / max(1, known.numel())).tolist()
 
 
 def _shares(row: Sequence[float], classes: Sequence[Any]) -> str:

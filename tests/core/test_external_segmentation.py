@@ -18,7 +18,8 @@ STATED = 0.80  # mean IoU on the test images, as the config says
 
 # A run of a few seconds that learns sixteen scenes by heart, with torchmetrics' own figure beside the package's.
 SHORT = [
-    "train.dataset.count=16", "train.batch_size=8", "val.dataset.count=16", "val.dataset.split=train",
+    "train.dataset.size=32", "val.dataset.size=32", "test.dataset.size=32", "train.transforms.0.size=32",
+    "model.width=8", "train.dataset.count=16", "train.batch_size=8", "val.dataset.count=16", "val.dataset.split=train",
     "test.dataset.count=12", "train_for=40 epochs", "val_every=10 epochs", "threads=1", "hooks.tensorboard=None",
     "metrics.jaccard=dict(type='JaccardIndex', average='macro')", "checkpoint=dict(every='10 epochs', keep=9)",
     "hooks.overlay.every=20 epochs",
@@ -39,7 +40,7 @@ def made(**keys):
     return [torch.cat(parts) for parts in zip(*batches)]
 
 whole = made(mode="memory")
-assert whole[1].dtype == torch.int64 and whole[1].shape == (20, 32, 32), whole[1].shape
+assert whole[1].dtype == torch.int64 and whole[1].shape == (20, 48, 48), whole[1].shape
 assert set(whole[1].unique().tolist()) == {0, 1, 2, 3, 255}
 for keys in (dict(mode="workers"), dict(workers=2)):
     assert all(map(torch.equal, whole, made(**keys))), keys
@@ -109,7 +110,8 @@ def test_a_resumed_run_ends_in_the_same_weights(prefix: Path, trained: Path) -> 
     shutil.copytree(trained / "run", trained / "part")
     newest = "checkpoints/iteration_00000080.pt"
     (trained / "part" / newest).unlink()
-    done = pegboard(prefix, trained, "train", "config.py", "--resume", "part/checkpoints/iteration_00000040.pt")
+    half = "part/checkpoints/iteration_00000040.pt"
+    done = pegboard(prefix, trained, "train", "config.py", "--resume", half, options=SHORT)
     assert done.returncode == 0, done.stderr
     assert "resumed at iteration 40 of 80" in done.stderr
     whole, part = (torch.load(trained / name / newest, weights_only=True)["model"] for name in ("run", "part"))
