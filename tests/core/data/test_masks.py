@@ -11,6 +11,7 @@ from torchvision.transforms import v2
 
 from pegboard import DataError, Loader, Mask, Transform
 from pegboard.registry import TRANSFORMS
+from pegboard.runner.environment import contents
 
 SIDE = 16
 
@@ -246,3 +247,14 @@ def test_a_leading_transform_changes_labels_in_memory_too() -> None:
     for mode in ("memory", "workers"):
         _, targets, index = made(Doubled(), dataset=Numbered(), mode=mode)
         assert torch.equal(targets, 2 * index)
+
+
+@pytest.mark.parametrize("mode", ["memory", "workers"])
+def test_a_run_notices_masks_that_have_changed(mode: Any) -> None:
+    class Repainted(Scenes):
+        def __getitem__(self, index: int) -> tuple[Tensor, Any]:
+            image, mask = super().__getitem__(index)
+            return image, Mask(mask.pixels.where(mask.pixels != 4, 3))
+
+    before, again, after = (contents(Loader(data, mode=mode))["hash"] for data in (Scenes(), Scenes(), Repainted()))
+    assert before == again != after
