@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pegboard.bridge import Bridge
     from pegboard.config import Config, Duration
-    from pegboard.data import Batch, Loader, Sampler, Transform
+    from pegboard.data import Batch, Loader, Mask, Sampler, Transform
     from pegboard.errors import CheckpointError, ConfigError, DataError, PegboardError, Problem
     from pegboard.hooks import Hook, Kept, PeriodicHook, SampleHook, Tracker
     from pegboard.hookspecs import hookimpl
@@ -35,7 +35,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "pegboard.bridge": ("Bridge",),
     "pegboard.config": ("Config", "Duration"),
-    "pegboard.data": ("Batch", "Loader", "Sampler", "Transform"),
+    "pegboard.data": ("Batch", "Loader", "Mask", "Sampler", "Transform"),
     "pegboard.errors": ("CheckpointError", "ConfigError", "DataError", "PegboardError", "Problem"),
     "pegboard.hooks": ("Hook", "Kept", "PeriodicHook", "SampleHook", "Tracker"),
     "pegboard.hookspecs": ("hookimpl",),
@@ -78,6 +78,7 @@ __all__ = [
     "Hook",
     "Kept",
     "Loader",
+    "Mask",
     "PegboardError",
     "PeriodicHook",
     "Pictures",

@@ -33,7 +33,7 @@ class Concat(Around):
         self._starts = np.cumsum([0, *map(len, datasets)])  # the last one is the length
         self._part_targets: list[NDArray[np.int64]] | None = None
         self._check_classes()
-        for fact in ("mean", "std"):
+        for fact in ("mean", "std", "ignore_index"):
             said = [getattr(dataset, fact, None) for dataset in datasets]
             if said[0] is not None and all(np.array_equal(said[0], other) for other in said if other is not None):
                 setattr(self, fact, said[0])

@@ -10,7 +10,7 @@ from pegboard.errors import DataError
 
 logger = logging.getLogger("pegboard")
 
-PASSED_ON = ("mean", "std", "stand_in")  # what a dataset around another says where the inner one does
+PASSED_ON = ("mean", "std", "stand_in", "ignore_index")  # what a dataset around another says where the inner one does
 
 
 class NoClassesError(DataError):
@@ -25,7 +25,7 @@ class Around:
             each of its samples, once, when first asked.
         classes: the names of the classes; their numbers where an inner dataset has none.
         num_classes: how many there are.
-        mean, std, stand_in: the inner dataset's, where it has them.
+        mean, std, stand_in, ignore_index: the inner dataset's, where it has them.
         label: the inner dataset's, or the name of its class, which a run would show in its place.
     """
 
@@ -33,6 +33,7 @@ class Around:
     std: Any
     label: str
     stand_in: bool
+    ignore_index: int
 
     def __init__(self) -> None:
         self._targets: NDArray[np.int64] | None = None

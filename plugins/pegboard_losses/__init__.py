@@ -16,7 +16,15 @@ def torch_losses() -> dict[str, str]:
 @hookimpl
 def pegboard_register(boards: Boards) -> None:
     boards.losses.add_bridge(
-        Bridge("torch", "torch", "losses", torch_losses, takes=TENSORS, via="pegboard_losses.building:build")
+        Bridge(
+            "torch",
+            "torch",
+            "losses",
+            torch_losses,
+            supplied=("ignore_index",),
+            takes=TENSORS,
+            via="pegboard_losses.building:build",
+        )
     )
 
 

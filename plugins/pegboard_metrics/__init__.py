@@ -23,7 +23,7 @@ def pegboard_register(boards: Boards) -> None:
             "torchmetrics",
             "metrics",
             torchmetrics_names,
-            supplied=("num_classes", "task"),
+            supplied=("num_classes", "task", "ignore_index"),
             via="pegboard_metrics.bridged:build",
         )
     )

@@ -32,6 +32,7 @@ class TensorBoard(Tracker):
     picture of ``Histograms`` is a histogram of each of its tensors.
     """
 
+    fleeting = ("flushed",)
     threaded = False  # it only writes to files, and a thread would be woken in the middle of a step
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pegboard import Batch, Hook, PegboardError, Runner, Transform
+from pegboard import Batch, Hook, Mask, PegboardError, Runner, Transform
 from pegboard.plugins import installed_plugins
 from pegboard.registry import BOARDS, Entry, registering
 from pegboard.testing import Case, ContractError, cases
@@ -204,6 +204,16 @@ class ForgetsTargets(Transform):
         return targets - targets.min()
 
 
+class LeavesMasksBehind(Transform):
+    """The image is mirrored, and its mask is not. Shapes: (B, 3, H, W) -> same."""
+
+    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+        return images.flip(3)
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        return mask
+
+
 class Forgets(Hook):
     """It counts, and says nothing of it."""
 
@@ -371,6 +381,7 @@ BROKEN = [
     ("transforms", Drawing, "does to each sample what it would do to it alone", "sample 0 alone"),
     ("transforms", MixesByChance, "does to each sample what it would do to it alone", "a second time"),
     ("transforms", ForgetsTargets, "does to each sample what it would do to it alone", "its target"),
+    ("transforms", LeavesMasksBehind, "moves masks with their images", "does not lie as the image does"),
     ("hooks", Forgets, "resumes", "forgot.*'count'"),
     ("hooks", Ignores, "resumes", "did not take back"),
     ("hooks", Fails, "resumes", "failed in a run.*no luck"),

@@ -10,7 +10,8 @@ class Batch(NamedTuple):
 
     Args:
         inputs: (B, C, H, W) images after all transforms; float32 unless a transform makes it something else.
-        targets: (B,) int64 class indices for classification; what the dataset gives otherwise.
+        targets: (B,) int64 class indices for classification, (B, H, W) int64 for masks; what the dataset gives
+            otherwise.
         index: (B,) int64, which sample of the dataset each one is.
     """
 

@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from torch.utils.data import Sampler as TorchSampler
 
 from pegboard.data.batch import Batch
-from pegboard.data.samples import Decoded, Samples, stack_targets
-from pegboard.data.transform import Pipeline
+from pegboard.data.mask import Mask
+from pegboard.data.samples import Decoded, Samples
+from pegboard.data.transform import Pipeline, stack_targets
 from pegboard.errors import DataError
 from pegboard.plugins import PluginFiles
 
@@ -42,12 +43,12 @@ class InMemory:
     def __init__(self, samples: Source, pipeline: Pipeline, device: torch.device) -> None:
         image, target = samples[0]
         first, self.pipeline = pipeline.split(image)
-        image = first.once(image)
+        image, target = first.once(image, target)
         images, targets = image.new_empty((len(samples), *image.shape)), [target]  # (N, C, H, W)
         images[0] = image
         for index in range(1, len(samples)):
             image, target = samples[index]
-            image = first.once(image)
+            image, target = first.once(image, target)
             if image.shape != images.shape[1:]:
                 raise DataError(
                     f"sample {index} is {_size(image)}, sample 0 is {_size(images)}; images in memory must be "
@@ -120,7 +121,7 @@ class Workers:
             yield Batch(self._moved(inputs), self._moved(targets), index)
 
     def _moved(self, value: Any) -> Any:
-        return value.to(self.device, non_blocking=self.pinned) if isinstance(value, Tensor) else value
+        return value.to(self.device, non_blocking=self.pinned) if isinstance(value, Tensor | Mask) else value
 
 
 def _leave_signals_to_the_run(worker: int) -> None:
@@ -188,14 +189,14 @@ class _Maker(Dataset[tuple[Batch, dict[int, str]]]):
         targets: list[Any] = []
         for place, sample in enumerate(task.samples.tolist(), task.begin):
             image, target = self.samples[sample]
-            alone = [target] if self.collate else stack_targets([target])
+            alone = [target] if self.collate and not isinstance(target, Mask) else stack_targets([target])
             done, alone = self.pipeline(image[None], alone, np.array([sample]), task.epoch, np.array([place]))
             images.append(done[0])
             targets.append(alone[0])
         if self.collate:
             inputs, together = self.collate(list(zip(images, targets, strict=True)))
         else:
-            inputs, together = _stack(images, task.samples), torch.stack(targets)
+            inputs, together = _stack(images, task.samples), stack_targets(targets)
         return Batch(inputs, together, torch.from_numpy(task.samples)), self.samples.bad.take_news()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -28,7 +28,8 @@ class Loader:
     """Batches of a dataset, in an order and with augmentation that are functions of (seed, epoch, sample).
 
     Args:
-        dataset: ``len()`` and ``[i]`` giving (PIL image or uint8 tensor (C, H, W), target).
+        dataset: ``len()`` and ``[i]`` giving (PIL image or uint8 tensor (C, H, W), target); a target
+            that is a ``Mask``, or a Pillow image of one number a pixel, moves with its image.
         transforms: applied in order; a ``Transform`` runs on whole batches, any other callable sample by sample.
         batch_size: samples a batch; may be changed between epochs.
         shuffle: a new order each epoch; without it the dataset's own.
@@ -40,7 +41,8 @@ class Loader:
         cache: ``"memory"`` lets the worker engine decode every image once, into memory that its processes share.
         collate: makes (inputs, targets) of a list of transformed (image, target) pairs, where they cannot be stacked;
             only the worker engine can call it.
-        target_transform: the new target of each old one: a dict, a list (by old number), or a function.
+        target_transform: the new target of each old one, or of each pixel of a mask: a dict, a list (by old number),
+            or a function.
         on_bad_sample: ``"error"`` ends the run at a sample that cannot be read; ``"skip"`` lets the next one stand in
             for it, at most for the share ``max_bad`` of all.
         seed: what order and augmentation are drawn from.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pegboard.data.bad_samples import BadSamples
+from pegboard.data.mask import IGNORE, Mask, as_mask, check_fits
 from pegboard.errors import DataError
 
 Relabel = Mapping[int, Any] | Sequence[Any] | Callable[[Any], Any]
@@ -65,7 +66,10 @@ class Samples:
                 raise
             where, why = path_of(self.dataset, index), str(error) or type(error).__name__
             raise DataError(f"sample {index} of {name}{where} cannot be read: {why}") from error
-        return image, self.relabel(sample[1], index)
+        target = as_mask(sample[1], getattr(self.dataset, "ignore_index", IGNORE))
+        if isinstance(target, Mask):
+            check_fits(target, image, f"sample {index} of {name}")
+        return image, self.relabel(target, index)
 
     def relabel(self, target: Any, index: int) -> Any:
         """The target that ``target_transform`` makes of one."""
@@ -73,8 +77,14 @@ class Samples:
             return target
         if callable(self.target_transform):
             return self.target_transform(target)
+        if isinstance(target, Mask):
+            return target.renamed(lambda old: self._new(old, index))
+        return self._new(target, index)
+
+    def _new(self, target: Any, index: int) -> Any:
+        """What the table of ``target_transform`` says of a class number."""
         try:
-            return self.target_transform[int(target)]
+            return self.target_transform[int(target)]  # type: ignore[index]  # a function was called instead
         except LookupError:
             raise DataError(f"sample {index} has target {target}, for which target_transform says nothing") from None
 
@@ -132,11 +142,3 @@ def as_tensor(image: Any, index: int) -> Tensor:
         pixels = np.asarray(to_rgb(image))
         return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
     raise DataError(f"sample {index} is {type(image).__name__}; expected a PIL image or a uint8 tensor (C, H, W)")
-
-
-def stack_targets(targets: list[Any]) -> Tensor:
-    """Targets of several samples as one tensor, (B, ...): int64 from integers, float32 from Python floats."""
-    if isinstance(targets[0], Tensor):
-        return torch.stack(targets)
-    values = np.asarray(targets)
-    return torch.from_numpy(values.astype(np.float32) if values.dtype == np.float64 else values)

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pegboard.data.mask import Mask
+from pegboard.data.mask import together as moved_together
 from pegboard.errors import DataError
 from pegboard.randomness import hashed, uniforms
 
@@ -27,6 +29,8 @@ class Transform:
     #: True draws the numbers by place in the epoch instead of by sample; it, and all that follow it, get whole batches
     mixes_samples: bool = False
     per_epoch: bool = True  #: False draws a sample the same numbers in every epoch
+    #: False says that every pixel stays at its place, so that masks stay as they are; else ``apply_mask`` moves them
+    moves_pixels: bool = True
 
     def params(self, u: Tensor, epoch: int, sizes: Tensor) -> Tensor:
         """What ``apply`` needs of each sample, (B, ...), from ``u`` (B, k) float64 and ``sizes`` (B, 2) as (H, W)."""
@@ -37,8 +41,23 @@ class Transform:
         raise NotImplementedError(f"{type(self).__name__} does not define apply(images, rows)")
 
     def apply_targets(self, targets: Any, rows: Tensor) -> Any:
-        """The targets after this transform; unchanged unless the subclass says otherwise."""
-        return targets
+        """The targets after this transform; masks move with their images, all else is unchanged unless a subclass
+        says otherwise."""
+        return self.apply_mask(targets, rows) if isinstance(targets, Mask) else targets
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        """The masks (B, H, W) of a batch, moved as ``apply`` moves the images: each pixel of a mask is one of the old
+        mask, and ``mask.ignore`` where there was none.
+
+        Raises:
+            DataError: the transform moves pixels, and does not say how.
+        """
+        if self.moves_pixels:
+            raise DataError(
+                f"{type(self).__name__} does not say what becomes of masks; define apply_mask(mask, rows), or set "
+                "moves_pixels = False if every pixel stays at its place"
+            )
+        return mask
 
 
 class Pipeline:
@@ -63,14 +82,17 @@ class Pipeline:
                 break
             count += 1
         leading, rest = Pipeline(self.transforms[:count], self.seed), Pipeline(self.transforms[count:], self.seed)
-        rest.first_place = count
+        rest.first_place, rest.is_last = count, self.is_last
         return leading, rest
 
-    def once(self, image: Tensor) -> Tensor:
-        """What deterministic steps make of one image (C, H, W)."""
+    def once(self, image: Tensor, target: Any) -> tuple[Tensor, Any]:
+        """What deterministic steps make of one image (C, H, W) and its target."""
+        rows = torch.empty(1, 0)
         for transform in self.transforms:
-            image = transform.apply(image[None], torch.empty(1, 0))[0]  # type: ignore[union-attr]  # split gave these
-        return image
+            image = transform.apply(image[None], rows)[0]  # type: ignore[union-attr]  # split gave these
+            if isinstance(target, Mask) or type(transform).apply_targets is not Transform.apply_targets:  # type: ignore[union-attr]
+                target = transform.apply_targets(stack_targets([target]), rows)[0]  # type: ignore[union-attr]
+        return image, target
 
     def split_at_mixing(self) -> tuple["Pipeline", "Pipeline"]:
         """The steps that look at one sample at a time, and those from the first that mixes the samples of a batch."""
@@ -78,9 +100,11 @@ class Pipeline:
         first = places[0] if places else len(self.transforms)
         alone, together = Pipeline(self.transforms[:first], self.seed), Pipeline(self.transforms[first:], self.seed)
         together.first_place = first
+        alone.is_last = not together.transforms
         return alone, together
 
     first_place = 0  # of the first transform in the whole list: numbers are drawn by place
+    is_last = True  # nothing comes after it, so that masks become the plain targets of a batch
 
     def __call__(
         self, images: Tensor, targets: Any, index: NDArray[np.int64], epoch: int, places: NDArray[np.int64]
@@ -94,7 +118,7 @@ class Pipeline:
         """
         for place, transform in enumerate(self.transforms, self.first_place):
             if not isinstance(transform, Transform):
-                images = self._one_by_one(transform, images, index, epoch, place)
+                images, targets = self._one_by_one(transform, images, targets, index, epoch, place)
                 continue
             if transform.uniforms:
                 drawn_in, drawn_for = epoch if transform.per_epoch else 0, places if transform.mixes_samples else index
@@ -105,17 +129,29 @@ class Pipeline:
                 rows = torch.empty(len(images), 0)
             images = transform.apply(images, rows)
             targets = transform.apply_targets(targets, rows)
-        return images, targets
+        return images, targets.classes() if isinstance(targets, Mask) and self.is_last else targets
 
     def _one_by_one(
-        self, transform: Callable[[Any], Any], images: Tensor, index: NDArray[np.int64], epoch: int, place: int
-    ) -> Tensor:
+        self,
+        transform: Callable[[Any], Any],
+        images: Tensor,
+        targets: Any,
+        index: NDArray[np.int64],
+        epoch: int,
+        place: int,
+    ) -> tuple[Tensor, Any]:
         generator = torch.get_rng_state()
+        masks = []
         try:
             done = []
-            for image, sample in zip(images, index.tolist(), strict=True):
+            for number, sample in enumerate(index.tolist()):
                 torch.default_generator.manual_seed(hashed(self.seed, epoch, place, sample))
-                done.append(transform(image))
+                if isinstance(targets, Mask):
+                    image, mask = moved_together(transform, images[number], targets[number])
+                    masks.append(mask)
+                else:
+                    image = transform(images[number])
+                done.append(image)
         finally:
             torch.set_rng_state(generator)
         for sample, image in zip(index.tolist(), done, strict=True):
@@ -125,4 +161,14 @@ class Pipeline:
                     f"{type(transform).__name__} gave {found} for sample {sample}; expected a tensor of shape "
                     f"{tuple(getattr(done[0], 'shape', ()))} like the others of its batch"
                 )
-        return torch.stack(done)
+        return torch.stack(done), Mask.stacked(masks) if masks else targets
+
+
+def stack_targets(targets: list[Any]) -> Any:
+    """Targets of several samples together, (B, ...): int64 from integers, float32 from Python floats."""
+    if isinstance(targets[0], Tensor):
+        return torch.stack(targets)
+    if isinstance(targets[0], Mask):
+        return Mask.stacked(targets)
+    values = np.asarray(targets)
+    return torch.from_numpy(values.astype(np.float32) if values.dtype == np.float64 else values)

@@ -110,6 +110,7 @@ class Builder:
             "task": "multiclass" if count else None,  # as torchmetrics calls it
             "mean": getattr(dataset, "mean", None),
             "std": getattr(dataset, "std", None),
+            "ignore_index": getattr(dataset, "ignore_index", None),  # of masks: the number of pixels without a class
         }
         self.known = {name: value for name, value in facts.items() if value is not None} | self.known
 

@@ -8,6 +8,7 @@ import torch
 
 from pegboard.data.engines import InMemory
 from pegboard.data.loader import Loader
+from pegboard.data.mask import Mask
 from pegboard.runner.predictions import paths_of
 
 LOOKED_AT = 64  # samples whose pixels the short fingerprint hashes
@@ -21,7 +22,8 @@ def fingerprint(loader: Loader) -> str:
     digest = hashlib.sha256(str(count).encode())
     for index in range(0, count, max(1, count // LOOKED_AT)):
         image, target = samples[index]
-        digest.update(image.numpy().tobytes() + str(target).encode())
+        said = target.pixels.numpy().tobytes() if isinstance(target, Mask) else str(target).encode()
+        digest.update(image.numpy().tobytes() + said)
     return digest.hexdigest()[:16]
 
 
@@ -57,5 +59,6 @@ def _hash_of_pixels(engine: InMemory) -> str:
     digest = hashlib.sha256(str((tuple(images.shape), images.dtype)).encode())
     for part in torch.split(images[::step], 4096):
         digest.update(part.cpu().contiguous().view(torch.uint8).numpy().data)
-    digest.update(engine.targets.cpu().contiguous().numpy().tobytes())
+    targets = engine.targets.pixels if isinstance(engine.targets, Mask) else engine.targets
+    digest.update(targets.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

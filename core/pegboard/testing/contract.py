@@ -34,7 +34,10 @@ OF_ALL = {
     "survives spawn": "spawn:survives",
 }
 OF_BOARD = {
-    "transforms": {"does to each sample what it would do to it alone": "transforms:one_by_one_is_batched"},
+    "transforms": {
+        "does to each sample what it would do to it alone": "transforms:one_by_one_is_batched",
+        "moves masks with their images": "transforms:moves_masks",
+    },
     "hooks": {"resumes": "hooks:resumes", "leaves training as it is": "hooks:only_watches"},
     "metrics": {"resumes": "resuming:metric"},
     "schedulers": {"resumes": "resuming:scheduler"},

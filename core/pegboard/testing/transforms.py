@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pegboard.data.mask import Mask
 from pegboard.data.transform import Pipeline
+from pegboard.errors import PegboardError
 from pegboard.testing.contract import Part, expect
 
 COUNT = 6
@@ -47,3 +49,35 @@ def one_by_one_is_batched(part: Part) -> None:
             expect(torch.equal(got, expected), f"{what} (its target)")
     if len(refused) == 4:
         raise refused[0]
+
+
+def moves_masks(part: Part) -> None:
+    """Each pixel of a mask is one of the old mask or ignored, and lies where that of the image does.
+
+    A transform that cannot do so refuses masks: it mixes samples, or says nothing about masks.
+    """
+    transform, pipeline = part.build(), Pipeline([part.build()], seed=1)
+    masks = torch.randint(1, 4, (COUNT, 8, 7), generator=torch.Generator().manual_seed(4), dtype=torch.uint8)
+    images, places = masks[:, None].expand(-1, 3, -1, -1).contiguous(), np.arange(COUNT)
+    for kind in (torch.uint8, torch.float32):
+        try:
+            done, moved = pipeline(images.to(kind), Mask(masks), INDEX, EPOCH, places)
+            break
+        except PegboardError:
+            continue
+    else:
+        return  # it refuses
+    fits = moved.dtype == torch.int64 and moved.shape == (COUNT, *done.shape[-2:])
+    expect(fits, f"{part.name} gives masks {tuple(moved.shape)} {moved.dtype} beside images {tuple(done.shape)}")
+    known = set(moved.unique().tolist()) <= {1, 2, 3, 255}
+    expect(known, f"{part.name} makes classes that the mask did not have; take the nearest pixel, and 255 from outside")
+    for i in range(COUNT):
+        one = slice(i, i + 1)
+        alone = pipeline(images[one].to(kind), Mask(masks[one]), INDEX[one], EPOCH, places[one])[1][0]
+        expect(torch.equal(alone, moved[i]), f"{part.name} moves mask {i} otherwise alone than in a batch")
+    if not transform.moves_pixels:
+        expect(torch.equal(moved, masks.long()), f"{part.name} says moves_pixels = False, and moves masks")
+    elif getattr(transform, "interpolation", "nearest").startswith("nearest"):  # smooth images have other values
+        here = moved != 255
+        same = torch.equal(done[:, 0][here].long(), moved[here])
+        expect(same, f"the mask of {part.name} does not lie as the image does; let apply_mask() do what apply() does")

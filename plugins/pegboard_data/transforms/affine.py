@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pegboard import DataError, Transform
+from pegboard import DataError, Mask, Transform
 from pegboard_data.transforms.arguments import choice, colour, interval, refuse
 
 Interpolation = Literal["nearest", "bilinear"]
@@ -74,9 +74,16 @@ class RandomAffine(Transform):
         return rows
 
     def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+        return warp(images, self.matrices(images, rows), self.interpolation, self.fill)
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        return mask.moved(lambda pixels: warp(pixels, self.matrices(pixels, rows), "nearest", (mask.ignore,)))
+
+    def matrices(self, images: Tensor, rows: Tensor) -> list[list[float]]:
+        """From new places to old ones, of each sample."""
         height, width = images.shape[-2:]
         x, y = (0.0, 0.0) if self.center is None else (self.center[0] - 0.5 * width, self.center[1] - 0.5 * height)
-        return warp(images, [backwards(x, y, *row) for row in rows.tolist()], self.interpolation, self.fill)
+        return [backwards(x, y, *row) for row in rows.tolist()]
 
 
 class RandomRotation(RandomAffine):
@@ -109,10 +116,10 @@ class RandomRotation(RandomAffine):
         """Angles in degrees, (B, 1) float64."""
         return self.degrees[0] + (self.degrees[1] - self.degrees[0]) * u
 
-    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+    def matrices(self, images: Tensor, rows: Tensor) -> list[list[float]]:
         still = torch.tensor([[0.0, 0.0, 1.0, 0.0, 0.0]], dtype=rows.dtype)
         clockwise = -rows.remainder(360)  # as affine counts; torchvision takes the remainder, too
-        return super().apply(images, torch.cat([clockwise, still.expand(len(rows), 5)], 1))
+        return super().matrices(images, torch.cat([clockwise, still.expand(len(rows), 5)], 1))
 
 
 def angles(owner: str, argument: str, value: float | Sequence[float]) -> tuple[float, float]:

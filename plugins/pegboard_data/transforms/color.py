@@ -32,6 +32,7 @@ class ColorJitter(Transform):
     Source: torchvision.transforms.v2.ColorJitter.
     """
 
+    moves_pixels = False
     uniforms = 5  # four amounts, and their order
 
     def __init__(
@@ -82,6 +83,8 @@ class Grayscale(Transform):
     Source: torchvision.transforms.v2.Grayscale (ITU-R BT.601 weights).
     """
 
+    moves_pixels = False
+
     def __init__(self, num_output_channels: int = 1) -> None:
         if num_output_channels not in (1, 3):
             refuse("Grayscale", "num_output_channels", num_output_channels, "1 or 3")
@@ -101,6 +104,7 @@ class RandomGrayscale(Transform):
     Source: torchvision.transforms.v2.RandomGrayscale.
     """
 
+    moves_pixels = False
     uniforms = 1
 
     def __init__(self, p: float = 0.1) -> None:
@@ -127,6 +131,7 @@ class GaussianBlur(Transform):
     Source: torchvision.transforms.v2.GaussianBlur.
     """
 
+    moves_pixels = False
     uniforms = 1
 
     def __init__(self, kernel_size: int | Sequence[int], sigma: float | Sequence[float] = (0.1, 2.0)) -> None:

@@ -33,6 +33,7 @@ class RandomErasing(Transform):
     Source: Zhong et al. 2017, arXiv:1708.04896, algorithm 1.
     """
 
+    moves_pixels = False
     uniforms = 2 + DRAWS  # whether, seed of the noise, rectangles
 
     def __init__(

@@ -6,7 +6,7 @@ Dimension letters: B samples, C channels, H height, W width.
 import torch
 from torch import Tensor
 
-from pegboard import Transform
+from pegboard import Mask, Transform
 from pegboard_data.transforms.arguments import probability
 
 
@@ -39,6 +39,9 @@ class RandomHorizontalFlip(Transform):
 
     def apply(self, images: Tensor, mirrored: Tensor) -> Tensor:
         return mirror(images, mirrored, dim=3)
+
+    def apply_mask(self, mask: Mask, mirrored: Tensor) -> Mask:
+        return mask.moved(lambda pixels: self.apply(pixels, mirrored))
 
 
 class RandomVerticalFlip(RandomHorizontalFlip):
@@ -74,3 +77,6 @@ class AlternatingFlip(Transform):
 
     def apply(self, images: Tensor, mirrored: Tensor) -> Tensor:
         return mirror(images, mirrored, dim=3)
+
+    def apply_mask(self, mask: Mask, mirrored: Tensor) -> Mask:
+        return mask.moved(lambda pixels: self.apply(pixels, mirrored))

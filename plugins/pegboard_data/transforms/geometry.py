@@ -11,10 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pegboard import DataError, PegboardError, Transform
+from pegboard import DataError, Mask, PegboardError, Transform
 from pegboard_data.transforms.arguments import choice, colour, interval, refuse, sides
 from pegboard_data.transforms.boxes import DRAWS, first_that_fits, tries
-from pegboard_data.transforms.resampling import INTERPOLATIONS, Interpolation, resized, resized_windows
+from pegboard_data.transforms.resampling import (
+    INTERPOLATIONS,
+    Interpolation,
+    nearest_windows,
+    resized,
+    resized_windows,
+    whole,
+)
 
 PaddingMode = Literal["constant", "edge", "reflect", "symmetric"]
 PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
@@ -62,6 +69,11 @@ class Resize(Transform):
         height, width = images.shape[-2:]
         return resized(images, self.new_size(height, width), self.interpolation, self.antialias)
 
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        height, width = mask.pixels.shape[-2:]
+        size = self.new_size(height, width)
+        return Mask(nearest_windows(mask.pixels, whole(mask.pixels), size, self.interpolation), mask.ignore)
+
 
 class CenterCrop(Transform):
     """Cut the window in the middle; an image that is smaller is padded with zeros.
@@ -77,9 +89,16 @@ class CenterCrop(Transform):
         self.height, self.width = sides("CenterCrop", "size", size)
 
     def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+        return self.window(images, 0)
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        return mask.moved(lambda pixels: self.window(pixels, mask.ignore))
+
+    def window(self, images: Tensor, fill: int) -> Tensor:
+        """The middle of images (B, C, H, W); what lies outside them is ``fill``."""
         height, width = images.shape[-2:]
         down, right = max(0, self.height - height), max(0, self.width - width)
-        images = pad(images, (right // 2, down // 2, right - right // 2, down - down // 2), (0,), "constant")
+        images = pad(images, (right // 2, down // 2, right - right // 2, down - down // 2), (fill,), "constant")
         height, width = images.shape[-2:]
         top, left = round((height - self.height) / 2), round((width - self.width) / 2)
         return images[:, :, top : top + self.height, left : left + self.width]
@@ -112,6 +131,9 @@ class Pad(Transform):
         if len(self.fill) not in (1, images.shape[1]):
             raise DataError(f"Pad has {len(self.fill)} fill values, the images {images.shape[1]} channels")
         return pad(images, self.border, self.fill, self.padding_mode)
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        return mask.moved(lambda pixels: pad(pixels, self.border, (mask.ignore,), self.padding_mode))
 
 
 class RandomCrop(Transform):
@@ -155,15 +177,22 @@ class RandomCrop(Transform):
 
     def apply(self, images: Tensor, corners: Tensor) -> Tensor:
         """Deterministic: the same images and corners give the same windows, one by one or as a batch."""
+        return self.windows(images, corners, self.fill)
+
+    def apply_mask(self, mask: Mask, corners: Tensor) -> Mask:
+        return mask.moved(lambda pixels: self.windows(pixels, corners, mask.ignore))
+
+    def windows(self, images: Tensor, corners: Tensor, fill: float) -> Tensor:
+        """The window of each image; added pixels are ``fill`` where ``padding_mode`` is "constant"."""
         if images.device.type != "cpu":
-            return self._apply_on_device(images, corners.to(images.device))
-        padded = pad(images, self.border, (self.fill,), self.padding_mode)  # (B, C, H + 2p, W + 2p)
+            return self._windows_on_device(images, corners.to(images.device), fill)
+        padded = pad(images, self.border, (fill,), self.padding_mode)  # (B, C, H + 2p, W + 2p)
         windows = np.lib.stride_tricks.sliding_window_view(padded.numpy(), (self.height, self.width), axis=(2, 3))
         top, left = corners.numpy().T
         return torch.from_numpy(windows[np.arange(len(padded)), :, top, left])
 
-    def _apply_on_device(self, images: Tensor, corners: Tensor) -> Tensor:
-        images = pad_on_device(images, self.border, (self.fill,), self.padding_mode)
+    def _windows_on_device(self, images: Tensor, corners: Tensor, fill: float) -> Tensor:
+        images = pad_on_device(images, self.border, (fill,), self.padding_mode)
         rows = corners[:, :1] + torch.arange(self.height, device=images.device)  # (B, height)
         columns = corners[:, 1:] + torch.arange(self.width, device=images.device)  # (B, width)
         samples = torch.arange(len(images), device=images.device)
@@ -219,6 +248,9 @@ class RandomResizedCrop(Transform):
 
     def apply(self, images: Tensor, boxes: Tensor) -> Tensor:
         return resized_windows(images, boxes, self.size, self.interpolation, self.antialias)
+
+    def apply_mask(self, mask: Mask, boxes: Tensor) -> Mask:
+        return Mask(nearest_windows(mask.pixels, boxes, self.size, self.interpolation), mask.ignore)
 
 
 def pad(images: Tensor, border: Border, fill: tuple[float, ...], mode: str) -> Tensor:

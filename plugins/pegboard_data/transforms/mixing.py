@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from pegboard import DataError, PegboardError, Transform
+from pegboard import DataError, Mask, PegboardError, Transform
 
 GRID = 8192  # points of the table from which a Beta distribution is drawn
 
@@ -33,6 +33,8 @@ class _Mixing(Transform):
 
     def apply_targets(self, targets: Any, rows: Tensor) -> Tensor:
         """Classes (B,) int64, or shares of classes (B, K), to shares (B, K) float32."""
+        if isinstance(targets, Mask):
+            raise DataError(f"{type(self).__name__} mixes the labels of images, and these have masks; leave it out")
         shares = targets.float() if targets.ndim == 2 else F.one_hot(targets, self.num_classes).float()
         if shares.ndim != 2 or shares.shape[1] != self.num_classes:
             found = tuple(targets.shape)

@@ -47,6 +47,28 @@ def resized_windows(
     return done
 
 
+def nearest_windows(masks: Tensor, boxes: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
+    """Windows of masks (B, H, W), any dtype, resized by taking the nearest pixel: ``boxes`` (B, 4) -> (B, *size).
+
+    The nearest is the one below the middle of the new pixel, as the other interpolations count pixels; "nearest" of
+    images counts from their corners, and so does a mask whose image is resized that way.
+    """
+    middle = 0.0 if interpolation == "nearest" else 0.5
+    chosen = []
+    for side in (0, 1):
+        start, length = boxes[:, side, None], boxes[:, side + 2, None]  # (B, 1)
+        step = length.float() / size[side]  # in float32, as torch counts
+        within = ((torch.arange(size[side]) + middle) * step).floor().long().minimum(length - 1)
+        chosen.append((start + within).to(masks.device))  # (B, size)
+    samples = torch.arange(len(masks), device=masks.device)[:, None, None]
+    return masks[samples, chosen[0][:, :, None], chosen[1][:, None, :]]
+
+
+def whole(masks: Tensor) -> Tensor:
+    """The box of each of ``masks`` (B, H, W) that is all of it, (B, 4)."""
+    return torch.tensor([0, 0, *masks.shape[-2:]]).expand(len(masks), 4)
+
+
 def bilinear_windows(images: Tensor, boxes: Tensor, size: tuple[int, int], antialias: bool) -> Tensor:
     """The same for bilinear interpolation, batched; within one level of uint8 of the loop.
 

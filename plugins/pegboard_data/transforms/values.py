@@ -17,6 +17,8 @@ class ToFloat(Transform):
     Shapes: images (B, C, H, W) uint8 -> the same, float32.
     """
 
+    moves_pixels = False
+
     def apply(self, images: Tensor, rows: Tensor) -> Tensor:
         return images if images.is_floating_point() else images.float().div_(255)
 
@@ -32,6 +34,8 @@ class Normalize(Transform):
     Raises:
         DataError: the images are still uint8, or have another number of channels.
     """
+
+    moves_pixels = False
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         if len(mean) != len(std) or not all(value > 0 for value in std):

@@ -78,7 +78,8 @@ def labels_of(targets: Any, count: int, classes: Sequence[Any]) -> list[str]:
     """What to write under each image: its class, or the shares of a mixed target, ``"cat 70 %\\ndog 30 %"``.
 
     Args:
-        targets: (B,) int64, or shares of classes (B, K); of anything else, what it looks like.
+        targets: (B,) int64, shares of classes (B, K), or masks (B, H, W) int64, of which the largest shares of their
+            pixels are named; of anything else, what it looks like.
     """
     if not isinstance(targets, Tensor):
         listed = list(targets) if isinstance(targets, list | tuple) else [targets] * count
@@ -87,7 +88,15 @@ def labels_of(targets: Any, count: int, classes: Sequence[Any]) -> list[str]:
         return [name_of_class(int(target), classes) for target in targets.tolist()]
     if targets.ndim == 2 and targets.shape[1] == len(classes):
         return [_shares(row, classes) for row in targets.tolist()]
+    if targets.ndim == 3 and not targets.is_floating_point() and classes:
+        return [_shares(_areas(mask, len(classes)), classes) for mask in targets]
     return [" ".join(f"{value:.3g}" for value in target.flatten()[:4].tolist()) for target in targets]
+
+
+def _areas(mask: Tensor, count: int) -> list[float]:
+    """Of a mask (H, W), the share of each class among the pixels that have one."""
+    known = mask[(mask >= 0) & (mask < count)]
+    return (known.bincount(minlength=count) / max(1, known.numel())).tolist()
 
 
 def _shares(row: Sequence[float], classes: Sequence[Any]) -> str:

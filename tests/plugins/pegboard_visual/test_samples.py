@@ -56,6 +56,7 @@ def test_what_is_no_colour_is_brought_into_range() -> None:
         (torch.tensor([[0.3, 0.7, 0.0], [0.0, 0.0, 1.0]]), ["dog 70 %\ncat 30 %", "frog"]),
         (torch.tensor([0.25, 1.5]), ["0.25", "1.5"]),
         (torch.tensor([[1, 2, 3, 4, 5]] * 2), ["1 2 3 4"] * 2),
+        (torch.tensor([[[0, 0], [0, 1]], [[2, 255], [2, 255]]]), ["cat 75 %\ndog 25 %", "frog"]),  # masks
         ([{"boxes": 1}, "a\nb"], ["{'boxes': 1}", "a b"]),
     ],
 )

@@ -153,7 +153,7 @@ def test_random_crop_is_torchvisions_pad_and_crop(
     cropped = crop.apply(images, corners)
     assert cropped.dtype == dtype
     assert torch.equal(cropped, one_by_one(images, expected))
-    assert torch.equal(cropped, crop._apply_on_device(images, corners))
+    assert torch.equal(cropped, crop._windows_on_device(images, corners, crop.fill))
 
 
 def test_random_crop_reaches_every_place_equally() -> None:

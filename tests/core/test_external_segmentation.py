@@ -1,0 +1,161 @@
+"""A stranger's package for another task: a class for every pixel. Nothing of the house names it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import REPOSITORY, Command
+
+SOURCE = REPOSITORY / "tests" / "external" / "segmentation"
+STATED = 0.80  # mean IoU on the test images, as the config says
+
+# A run of a few seconds that learns sixteen scenes by heart, with torchmetrics' own figure beside the package's.
+SHORT = [
+    "train.dataset.size=32", "val.dataset.size=32", "test.dataset.size=32", "train.transforms.0.size=32",
+    "train.transforms.0.padding=1", "train.transforms.2.degrees=5",
+    "model.width=8", "train.dataset.count=16", "train.batch_size=8", "val.dataset.count=16", "val.dataset.split=train",
+    "test.dataset.count=12", "train_for=40 epochs", "val_every=10 epochs", "threads=1", "hooks.tensorboard=None",
+    "metrics.jaccard=dict(type='JaccardIndex', average='macro')", "checkpoint=dict(every='10 epochs', keep=9)",
+    "hooks.overlay.every=20 epochs",
+]  # fmt: skip
+
+ENGINES = """
+import torch
+from pegboard import Config, Loader
+from pegboard.registry import DATASETS, TRANSFORMS
+
+train = Config.load("config.py").values["train"]
+dataset = DATASETS.build({**train["dataset"], "count": 20})
+known = {"mean": dataset.mean, "std": dataset.std}
+
+def made(**keys):
+    transforms = [TRANSFORMS.build(part, "here", known) for part in train["transforms"]]
+    batches = list(Loader(dataset, transforms, batch_size=8, shuffle=True, seed=1, **keys).batches(2))
+    return [torch.cat(parts) for parts in zip(*batches)]
+
+whole = made(mode="memory")
+assert whole[1].dtype == torch.int64 and whole[1].shape == (20, 48, 48), whole[1].shape
+assert set(whole[1].unique().tolist()) == {0, 1, 2, 3, 255}
+for keys in (dict(mode="workers"), dict(workers=2)):
+    assert all(map(torch.equal, whole, made(**keys))), keys
+print("alike")
+"""
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which the wheel of the package is installed."""
+    folder = tmp_path_factory.mktemp("segmentation")
+    shutil.copytree(SOURCE, folder / "source")
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, folder / "source")
+    [wheel] = folder.glob("shape_masks-0.1.0-*.whl")
+    pip("install", "--no-deps", "--target", folder / "prefix", wheel)
+    return folder / "prefix"
+
+
+def pip(*arguments: object) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def pegboard(prefix: Path, folder: Path, *arguments: object, options: list[str] | None = None) -> Any:
+    """The command line with the package installed, in ``folder``."""
+    script = "from pegboard.cli import main; raise SystemExit(main())"
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    if options is not None:
+        command += ["--cfg-options", *options]
+    variables = {**os.environ, "PYTHONPATH": str(prefix), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def trained(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which ``run`` holds a short run that is over."""
+    folder = tmp_path_factory.mktemp("run")
+    shutil.copy(SOURCE / "config.py", folder)
+    done = pegboard(prefix, folder, "train", "config.py", "--work-dir", "run", options=SHORT)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return read
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    newest = max((folder / "checkpoints").glob("iteration_*.pt"))
+    model: dict[str, torch.Tensor] = torch.load(newest, weights_only=True)["model"]
+    return model
+
+
+def test_it_trains_and_draws_what_it_finds(trained: Path) -> None:
+    said = summary(trained / "run")
+    assert said["exit"] == "finished"
+    assert said["final"]["val/miou"] > 0.3  # finding nothing but ground gives 0.22
+    assert said["final"]["val/jaccard"] == pytest.approx(said["final"]["val/miou"], abs=1e-5)
+    assert len(list((trained / "run" / "figures").glob("*/Overlay.png"))) == 2
+    report = (trained / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Validation images with their true masks and those found" in report
+
+
+def test_a_resumed_run_ends_in_the_same_weights(prefix: Path, trained: Path) -> None:
+    shutil.copytree(trained / "run", trained / "part")
+    newest = "checkpoints/iteration_00000080.pt"
+    (trained / "part" / newest).unlink()
+    half = "part/checkpoints/iteration_00000040.pt"
+    done = pegboard(prefix, trained, "train", "config.py", "--resume", half, options=SHORT)
+    assert done.returncode == 0, done.stderr
+    assert "resumed at iteration 40 of 80" in done.stderr
+    whole, part = (torch.load(trained / name / newest, weights_only=True)["model"] for name in ("run", "part"))
+    assert whole.keys() == part.keys() and all(torch.equal(whole[name], part[name]) for name in whole)
+
+
+def test_every_engine_gives_the_same_images_and_masks(prefix: Path, trained: Path, python: Command) -> None:
+    done = python("-c", ENGINES, path=[prefix], cwd=trained)
+    assert done.stdout == "alike\n", done.stderr
+
+
+def test_mistakes_in_its_config_are_found(prefix: Path, trained: Path) -> None:
+    options = ["metrics.miou.clases=3", "model.widht=3", "hooks.overlay.evry='2 epochs'", "train.dataset.split='trian'"]
+    done = pegboard(prefix, trained, "check", "config.py", options=options)
+    assert done.returncode == 2
+    for found in (
+        "model.widht: UNet takes no 'widht'; did you mean 'width'?",
+        "hooks.overlay.evry: Overlay takes no 'evry'; did you mean 'every'?",
+        "metrics.miou.clases: MeanIoU takes no 'clases'",
+        "train.dataset.split: must be 'train', 'val' or 'test', got 'trian'; did you mean 'train'?",
+    ):
+        assert found in done.stderr
+
+
+def test_the_commands_take_it_or_say_in_a_sentence_why_not(prefix: Path, trained: Path) -> None:
+    done = pegboard(prefix, trained, "test", "run")
+    assert done.returncode == 0 and "test/miou" in done.stdout, done.stderr
+    done = pegboard(prefix, trained, "test", "run", "--predictions", "all.csv")
+    assert done.returncode == 2
+    [line] = done.stderr.strip().splitlines()[-1:]
+    assert "needs one number a class from the model, (B, K); it gives (12, 4, 32, 32)" in line
+    assert not (trained / "all.csv").exists()
+    done = pegboard(prefix, trained, "model", "config.py")
+    assert done.returncode == 0 and "UNet" in done.stdout, done.stderr
+    done = pegboard(prefix, trained, "stats", "config.py", "--sample", 40)
+    assert done.returncode == 0 and "std" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_it_reaches_what_its_config_states(prefix: Path, trained: Path) -> None:
+    done = pegboard(prefix, trained, "train", "config.py", "--work-dir", "full", options=["threads=2"])
+    assert done.returncode == 0, done.stderr
+    done = pegboard(prefix, trained, "test", "full")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((trained / "full" / "test.json").read_text(encoding="utf-8"))["metrics"]
+    assert figures["test/miou"] >= STATED - 0.03  # other machines round otherwise
