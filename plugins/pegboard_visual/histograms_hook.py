@@ -29,6 +29,8 @@ class Histograms(PeriodicHook):
         rows: parameters in the picture; of more, so many evenly spread. All are in TensorBoard and in the data.
     """
 
+    ranks = "first"
+
     def __init__(self, every: str = "1 epoch", rows: int = 12) -> None:
         super().__init__(every)
         if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:

@@ -19,6 +19,8 @@ class Samples(PeriodicHook):
         every: how often.
     """
 
+    ranks = "first"
+
     def __init__(self, images: int = 24, every: str = "20 epochs") -> None:
         super().__init__(every)
         if isinstance(images, bool) or not isinstance(images, int) or not 1 <= images <= 256:

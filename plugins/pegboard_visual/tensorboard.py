@@ -29,6 +29,8 @@ class TensorBoard(Hook):
     picture of ``Histograms`` is a histogram of each of its tensors.
     """
 
+    ranks = "first"
+
     def __init__(self) -> None:
         self.writer: SummaryWriter | None = None
         self.waiting: list[tuple[float, Mapping[str, Any]]] = []  # (time, record)

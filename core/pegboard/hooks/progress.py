@@ -24,6 +24,8 @@ class Progress(Hook):
     costs the device nothing.
     """
 
+    ranks = "first"
+
     def __init__(self) -> None:
         self.bar: Any = None
         self.task: Any = None

@@ -23,6 +23,8 @@ class Report(Hook):
         share: of the run's time that may go into refreshing the page, from 0 (only at the end).
     """
 
+    ranks = "first"
+
     def __init__(self, share: float = 0.01) -> None:
         if isinstance(share, bool) or not isinstance(share, int | float) or not share >= 0:
             raise PegboardError(f"Report: share must be a number from 0, got {share!r}")
