@@ -122,7 +122,9 @@ def join() -> Place | None:
     os.environ.setdefault("MASTER_PORT", str(here.port))
     logger.info("rank %d of %d meets the others at %s:%d", here.rank, here.world, here.address, here.port)
     try:
-        dist.init_process_group(backend, rank=here.rank, world_size=here.world)
+        meeting, _, _ = next(dist.rendezvous("env://", here.rank, here.world))
+        store = dist.PrefixStore(f"attempt {attempt()}", meeting)  # torchrun keeps one store for all its attempts
+        dist.init_process_group(backend, store=store, rank=here.rank, world_size=here.world)
     except (RuntimeError, ValueError) as error:
         raise PeerLost(
             f"rank {here.rank} of {here.world} could not meet the others at {here.address}:{here.port}: {error}"

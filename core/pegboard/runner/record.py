@@ -96,6 +96,8 @@ def kept(run: "Runner") -> Iterator[None]:
                 outcome = "interrupted"
             elif isinstance(error, PegboardError):
                 logger.debug("%s", error)  # for log.txt; whoever called shows it
+            elif distributed.is_lost(error):
+                logger.debug("another rank has ended: %s", error)
             else:
                 logger.debug("the run failed", exc_info=True)
             run.call("on_exception", error=error)
