@@ -114,6 +114,8 @@ def join() -> Place | None:
         return None
     import torch
     import torch.distributed as dist
+    from torch._C._distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     if dist.is_initialized():
         return here
@@ -122,8 +124,8 @@ def join() -> Place | None:
     os.environ.setdefault("MASTER_PORT", str(here.port))
     logger.info("rank %d of %d meets the others at %s:%d", here.rank, here.world, here.address, here.port)
     try:
-        meeting, _, _ = next(dist.rendezvous("env://", here.rank, here.world))
-        store = dist.PrefixStore(f"attempt {attempt()}", meeting)  # torchrun keeps one store for all its attempts
+        meeting, _, _ = next(rendezvous("env://", here.rank, here.world))
+        store = PrefixStore(f"attempt {attempt()}", meeting)  # torchrun keeps one store for all its attempts
         dist.init_process_group(backend, store=store, rank=here.rank, world_size=here.world)
     except (RuntimeError, ValueError) as error:
         raise PeerLost(

@@ -208,6 +208,7 @@ class Ranks:
             reasons: list[Any] = [None] * self.world
             dist.all_gather_object(reasons, self.stop_reason)
             run.stop_reason = next(filter(None, reasons))
+            logger.info("%s: every rank stops after this iteration, and the state is saved", run.stop_reason)
         run.interrupted = run.interrupted or bool(interrupted)
 
     def runs(self, hook: Hook) -> bool:
