@@ -21,7 +21,7 @@ class Watchdog(Hook):
 
     The file lies in the run folder; iterations of training and of validation count. The run goes on: whoever waits
     for it can read where it stands. A process has one such timer (``faulthandler.dump_traceback_later``); another user
-    of it takes it over.
+    of it takes it over. Of several ranks each has a file of its own, ``stacks_rank<number>.txt``.
 
     Args:
         minutes: how long an iteration may take, with all that comes before its end (the first batch, a checkpoint, an

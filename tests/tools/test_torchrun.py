@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 PARTS = """
-import os, signal, torch
+import os, signal, time, torch
 from pegboard import DATASETS, HOOKS, Hook
 
 @DATASETS.register
@@ -35,6 +35,8 @@ class Fail(Hook):
         again = os.environ.get("TORCHELASTIC_RESTART_COUNT") != "0"
         if run.iteration != 15 or os.environ["RANK"] != str(self.on) or again:
             return
+        with open("failed_at", "w") as file:
+            file.write(str(time.time()))
         if self.how == "raise":
             raise RuntimeError("this rank has had enough")
         if self.how:
@@ -63,16 +65,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def torchrun(folder: Path, *arguments: str, tool: str = "train", restarts: int = 0) -> tuple[int, str, float]:
-    """Exit status, everything that was said, and seconds."""
+def torchrun(folder: Path, *arguments: str, tool: str = "train", restarts: int = 0) -> tuple[int, str]:
+    """Exit status, and everything that was said."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["--max-restarts", str(restarts), str(ROOT / "tools" / f"{tool}.py"), *arguments]
-    began = time.monotonic()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    return done.returncode, done.stdout + done.stderr, time.monotonic() - began
+    return done.returncode, done.stdout + done.stderr
 
 
-def train(folder: Path, name: str, how: str = "", on: int = 1, restarts: int = 0) -> tuple[int, str, float]:
+def train(folder: Path, name: str, how: str = "", on: int = 1, restarts: int = 0) -> tuple[int, str]:
     options = ["--cfg-options", f"how={how!r}", f"on={on}"]
     return torchrun(folder, "config.py", "--work-dir", name, *options, restarts=restarts)
 
@@ -83,20 +84,20 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_killed_rank_is_started_again_and_ends_with_the_same_bits(folder: Path) -> None:
-    status, said, _ = train(folder, "whole")
+    status, said = train(folder, "whole")
     assert status == 0, said
     assert said.count("finished; everything is in whole") == 1
     assert (folder / "whole" / "log_rank1.txt").is_file()
-    status, said, _ = train(folder, "again", "SIGKILL", on=0, restarts=1)
+    status, said = train(folder, "again", "SIGKILL", on=0, restarts=1)
     assert status == 0, said
     assert "resumed at iteration 14 of 24" in said
     assert all(torch.equal(weights(folder / "whole")[name], w) for name, w in weights(folder / "again").items())
     assert (folder / "whole" / "metrics.jsonl").read_bytes() == (folder / "again" / "metrics.jsonl").read_bytes()
-    status, said, _ = torchrun(folder, "again", "--plugins", "./parts.py", "--predictions", "p.csv", tool="test")
+    status, said = torchrun(folder, "again", "--plugins", "./parts.py", "--predictions", "p.csv", tool="test")
     assert status == 0, said
     assert said.count("test/top1") == 1
     assert len((folder / "p.csv").read_text().splitlines()) == 22
-    status, said, _ = train(folder, "whole", restarts=1)  # a folder of another launch: refused on every attempt
+    status, said = train(folder, "whole", restarts=1)  # a folder of another launch: refused on every attempt
     assert status != 0
     assert "whole holds a run already" in said and "resumed" not in said
 
@@ -104,7 +105,8 @@ def test_a_killed_rank_is_started_again_and_ends_with_the_same_bits(folder: Path
 @pytest.mark.parametrize("on", [0, 1])
 @pytest.mark.parametrize("how", ["raise", "SIGKILL", "SIGTERM"])
 def test_what_fails_on_one_rank_ends_all(folder: Path, how: str, on: int) -> None:
-    status, said, seconds = train(folder, "run", how, on)
+    status, said = train(folder, "run", how, on)
+    assert time.time() - float((folder / "failed_at").read_text()) < 30
     assert status != 0
     own = said.partition("torch/distributed/run.py")[0]  # torchrun's own account comes last
     raised = re.findall(rf"^\[rank{on}\]: RuntimeError: this rank has had enough", own, re.MULTILINE)
@@ -114,10 +116,9 @@ def test_what_fails_on_one_rank_ends_all(folder: Path, how: str, on: int) -> Non
     saved = folder / "run" / "checkpoints"
     assert (saved / "iteration_00000016.pt").is_file() == (how == "SIGTERM")
     assert (saved / "iteration_00000014.pt").is_file()
-    assert seconds < 120  # of which most is starting; what follows the failure is below
 
 
 def test_a_mistake_in_the_config_is_told_once(folder: Path) -> None:
-    status, said, _ = torchrun(folder, "config.py", "--cfg-options", "optimizer.lrr=1")
+    status, said = torchrun(folder, "config.py", "--cfg-options", "optimizer.lrr=1")
     assert status != 0
     assert said.count("did you mean 'lr'?") == 1

@@ -103,6 +103,9 @@ class Ranks:
 
     def _pieces(self, batch: Batch, pieces: int) -> Iterator[Batch]:
         size = len(batch.index)
+        if pieces == 1:
+            yield batch
+            return
         for number in range(pieces):
             chosen = slice(number * size // pieces, (number + 1) * size // pieces)
             yield Batch(batch.inputs[chosen], batch.targets[chosen], batch.index[chosen])
