@@ -47,9 +47,13 @@ class Checkpoints:
             raise CheckpointError(f"{self.folder / INDEX} is damaged: expected a list of files in the same folder")
         return entries
 
+    def path_of(self, iteration: int) -> Path:
+        """Where the checkpoint of an iteration lies, or will."""
+        return self.folder / f"iteration_{iteration:08}.pt"
+
     def save(self, state: dict[str, Any], keep: int) -> Path:
         """Write a checkpoint, then list it, then remove all but the newest ``keep``."""
-        path = self.folder / f"iteration_{state['iteration']:08}.pt"
+        path = self.path_of(state["iteration"])
         begun = time.time()
         sha256 = write(path, state)
         entry = {"file": path.name, "iteration": state["iteration"], "epoch": state["epoch"], "sha256": sha256}

@@ -18,13 +18,13 @@ def is_terminal() -> bool:
     return sys.stdout.isatty() or "ipykernel" in sys.modules
 
 
-def show_log() -> None:
+def show_log(level: int = logging.INFO) -> None:
     """Send pegboard's log lines to standard error; the command line calls this, a library user need not."""
     if any(getattr(handler, "of_pegboard", False) for handler in logger.handlers):
         return
     handler = _StandardError()
     handler.setFormatter(_Plain())
-    handler.setLevel(logging.INFO)
+    handler.setLevel(level)
     handler.of_pegboard = True  # type: ignore[attr-defined]  # our own mark, to add it only once
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

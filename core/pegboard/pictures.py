@@ -78,7 +78,7 @@ class Pictures:
             PegboardError: it is no picture.
         """
         parts = tuple(as_pixels(frame, f"a frame of {name}") for frame in frames)
-        path = self.folder / f"iteration_{iteration:08}" / f"{file_name(name)}.png"
+        path = self.path_of(name, iteration)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}-{os.getpid()}")
         _write_png(picture, temporary, name)
@@ -88,6 +88,10 @@ class Pictures:
         temporary.write_text(json.dumps(record), encoding="utf-8")
         temporary.replace(path.with_suffix(".json"))
         return shown
+
+    def path_of(self, name: str, iteration: int) -> Path:
+        """Where a picture of an iteration lies, or will."""
+        return self.folder / f"iteration_{iteration:08}" / f"{file_name(name)}.png"
 
     def all(self) -> list[Shown]:
         """Every picture, in the order of iterations, then of names."""

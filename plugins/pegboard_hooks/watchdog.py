@@ -3,6 +3,7 @@
 import faulthandler
 import logging
 import time
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -20,7 +21,7 @@ class Watchdog(Hook):
 
     The file lies in the run folder; iterations of training and of validation count. The run goes on: whoever waits
     for it can read where it stands. A process has one such timer (``faulthandler.dump_traceback_later``); another user
-    of it takes it over.
+    of it takes it over. Of several ranks each has a file of its own, ``stacks_rank<number>.txt``.
 
     Args:
         minutes: how long an iteration may take, with all that comes before its end (the first batch, a checkpoint, an
@@ -40,7 +41,8 @@ class Watchdog(Hook):
         self.file: IO[str] | None = None
 
     def before_train(self, run: "Runner") -> None:
-        self.file = (run.folder / "stacks.txt").open("a", encoding="utf-8")
+        name = "stacks.txt" if run.ranks is None else f"stacks_rank{run.ranks.rank}.txt"
+        self.file = (run.folder / name).open("a", encoding="utf-8")
         self._set(time.monotonic())
 
     def after_train_iter(self, run: "Runner", batch: Batch, loss: Tensor, outputs: Any) -> None:
@@ -73,7 +75,7 @@ class Watchdog(Hook):
             return
         faulthandler.cancel_dump_traceback_later()
         self.file.close()
+        path = Path(self.file.name)
         self.file, self.set_at = None, 0.0
-        path = run.folder / "stacks.txt"
         if not path.stat().st_size:
             path.unlink()

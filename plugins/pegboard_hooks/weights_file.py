@@ -26,6 +26,8 @@ def write(run: "Runner", name: str, weights: Mapping[str, Tensor], **more: Any) 
         CheckpointError: the disk is full, or the like.
     """
     path = run.folder / "checkpoints" / f"{name}.pt"
+    if not run.writes:  # another rank does
+        return path
     contents = {
         "model": weights,
         "epoch": epoch_of(run),

@@ -5,8 +5,10 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from pegboard import distributed
 from pegboard.cli.tuning import tune_process
 from pegboard.console import say, say_error
+from pegboard.distributed import PeerLost
 from pegboard.errors import PegboardError, did_you_mean
 
 # Command -> one line of help; the module of that name has add_arguments(parser) and run(arguments) -> exit status.
@@ -56,7 +58,14 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
         sys.stderr.close()
         return 0
+    except PeerLost as error:
+        if arguments.debug:
+            raise
+        if not distributed.launch():  # torchrun says itself which rank ended first, and how
+            say(error, file=sys.stderr)
+        return 1
     except PegboardError as error:
+        distributed.let_first_speak()
         if arguments.debug:
             raise
         say_error(error)
@@ -67,6 +76,9 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
         where = f"{error.filename}: " if error.filename is not None else ""
         say(f"{where}{error.strerror}; --debug shows more", file=sys.stderr)
         return 2
+    except Exception:
+        distributed.let_first_speak()
+        raise
 
 
 def own_commands() -> dict[str, Command]:

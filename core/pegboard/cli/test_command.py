@@ -1,9 +1,11 @@
 """``pegboard test RUN_OR_CHECKPOINT``; ``tools/test.py`` is the same."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
+from pegboard import distributed
 from pegboard.cli import opened
 from pegboard.cli.common import add_overrides
 from pegboard.config import check
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the figures and write test.json."""
-    show_log()
+    show_log(logging.INFO if distributed.is_first() else logging.CRITICAL)
     path = opened.named(Path(arguments.path), arguments.checkpoint)
     options = arguments.cfg_options + ([f"device={arguments.device!r}"] if arguments.device else [])
     config, state, beside = (
@@ -49,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     runner = Runner(config)
     with predictions_file(runner, arguments.predictions, arguments.split):
         metrics = runner.test(arguments.split, state)
+    if not distributed.is_first():
+        return 0
     table(("", "value"), [(name, f"{value:.4f}") for name, value in metrics.items()], file=sys.stdout)
     write_json(beside / "test.json", {"checkpoint": str(path), "split": arguments.split, "metrics": metrics})
     return 0

@@ -1,10 +1,13 @@
 """``pegboard train CONFIG``; ``tools/train.py`` is the same."""
 
 import argparse
+import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
+from pegboard import distributed
 from pegboard.cli.common import add_config, load
 from pegboard.cli.interrupts import Interrupts
 from pegboard.config import Config, check
@@ -41,10 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.check:
         say(f"{arguments.config}: no problems")
         return 0
-    show_log()
+    show_log(logging.INFO if distributed.is_first() else logging.CRITICAL)
     from pegboard.runner import Runner
 
-    folder, state = _where(arguments, config)
+    distributed.join()
+    folder, state = _start(arguments, config)
     runner = Runner(config, folder, state, try_iterations=2 if arguments.just_try else None)
     try:
         with Interrupts(runner) as interrupts:
@@ -56,22 +60,49 @@ def run(arguments: argparse.Namespace) -> int:
     return interrupts.status if interrupted and interrupts.status is not None else 0
 
 
-def _where(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, dict[str, Any] | None]:
-    """The run folder, and the state to go on from."""
+def _start(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, dict[str, Any] | None]:
+    """The run folder, and the state to go on from; of several ranks the first one looks."""
+    from pegboard import checkpoint
+
+    folder, path, state = _where(arguments, config) if distributed.is_first() else (None, None, None)
+    folder, path = distributed.from_first((folder, path))
+    return folder, checkpoint.load(path) if path is not None and state is None else state
+
+
+def _where(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, Path | None, dict[str, Any] | None]:
+    """The run folder, and the checkpoint to go on from with its contents."""
     work_dir = arguments.work_dir or config.values.get("work_dir")
     folder = Path(work_dir) if work_dir else None
-    if arguments.resume is None:
-        return folder, None
+    begun = _begun(folder, arguments, config) if distributed.attempt() else None
+    if arguments.resume is None and begun is None:
+        return folder, None, None
     from pegboard import checkpoint
     from pegboard.runner.folder import find_run
 
-    if arguments.resume == LATEST:
-        name = str(config.values.get("name") or Path(arguments.config).stem)
-        found = find_run(folder or Path("runs") / name)
+    if begun is not None:
+        if not any((begun / "checkpoints").glob("iteration_*.pt")):
+            return begun, None, None
+        found = begun
+    elif arguments.resume == LATEST:
+        found = find_run(folder or Path("runs") / _name(arguments, config))
     elif Path(arguments.resume).is_file():
         file = Path(arguments.resume).resolve()
         in_run = file.parent.name == "checkpoints"
-        return folder or (file.parent.parent if in_run else None), checkpoint.load(file)
+        return folder or (file.parent.parent if in_run else None), file, checkpoint.load(file)
     else:
         found = find_run(Path(arguments.resume))
-    return folder or found, checkpoint.Checkpoints(found / "checkpoints").newest()[1]
+    return folder or found, *checkpoint.Checkpoints(found / "checkpoints").newest()
+
+
+def _name(arguments: argparse.Namespace, config: Config) -> str:
+    return str(config.values.get("name") or Path(arguments.config).stem)
+
+
+def _begun(folder: Path | None, arguments: argparse.Namespace, config: Config) -> Path | None:
+    """The run folder of the attempt that torchrun makes again; None where it had not come so far."""
+    found = folder or (Path("runs") / _name(arguments, config) / "latest").resolve()
+    try:
+        known = json.loads((found / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if known.get("launch") == distributed.launch() else None

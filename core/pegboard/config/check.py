@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from pegboard import address
-from pegboard.config import init_rules
+from pegboard.config import batch_size, init_rules
 from pegboard.config.annotation import choices, misfit
 from pegboard.config.combinations import contradictions
 from pegboard.config.duration import Duration
@@ -120,6 +120,7 @@ class _Checker:
             "switch or options": lambda: self.switch_or_options(value, path),
             "duration": lambda: self.duration(value, path),
             "device": lambda: self.device(value, path),
+            "batch size": lambda: self.batch_size(value, path),
         }
         by_kind.get(key.kind, lambda: self.plain(key, value, path))()
 
@@ -144,6 +145,10 @@ class _Checker:
         if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,4})?", value):
             near = did_you_mean(value, ("auto", "cpu", "cuda", "mps"))
             self.report(path, f"must be auto, cpu, cuda, cuda:N or mps, got {value!r}{near}")
+
+    def batch_size(self, value: Any, path: str) -> None:
+        if wrong := batch_size.misfit(value):
+            self.report(path, wrong)
 
     def names(self, value: Any, path: str, what: str) -> None:
         if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):

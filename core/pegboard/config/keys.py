@@ -15,7 +15,7 @@ class Key:
             ``"optimizers"`` (a part, or several in a list or by name), ``"loader"``, ``"duration"``, ``"options"`` (a
             dict of other keys), ``"list of options"``, ``"switch or options"`` (True, or a dict), ``"init rules"``,
             ``"patterns"`` (over the names of a model's tensors), ``"address"`` (``"module:function"``),
-            ``"relabelling"``, ``"plugins"``, ``"device"``.
+            ``"relabelling"``, ``"plugins"``, ``"device"``, ``"batch size"``.
         help: one line for a reader.
         board: where parts are looked up.
         default: what holds where the config says nothing.
@@ -34,7 +34,9 @@ class Key:
 LOADER_KEYS: Mapping[str, Key] = {
     "dataset": Key("part", "what the samples are", "datasets"),
     "transforms": Key("parts", "what is done to the images, in order", "transforms", ()),
-    "batch_size": Key("int", "samples an optimizer step", default=1, at_least=1),
+    "batch_size": Key(
+        "batch size", "samples an optimizer step, of all ranks together; '128 per rank' of each", default=1, at_least=1
+    ),
     "shuffle": Key("bool", "a new order each epoch", default=False),
     "sampler": Key("part", "which samples an epoch shows, and in what order, instead of shuffle", "samplers"),
     "drop_last": Key("bool", "leave out a last batch that is smaller", default=False),
@@ -59,7 +61,7 @@ PRETRAINED_KEYS: Mapping[str, Key] = {
 PHASE_KEYS: "Mapping[str, Key]" = {
     "train_for": Key("duration", "length of the phase"),
     "freeze": Key("patterns", "what stands still in it; the run's freeze unless given"),
-    "batch_size": Key("int", "samples an optimizer step", at_least=1),
+    "batch_size": Key("batch size", "samples an optimizer step, as in train", at_least=1),
     "lr": Key(
         "float", "learning rate at its start, times each group's lr_mult; the optimizer's unless given", at_least=0
     ),
@@ -107,6 +109,8 @@ RUN_KEYS: Mapping[str, Key] = {
     "precision": Key("Literal['fp32', 'bf16', 'fp16']", "number format of the forward pass", default="fp32"),
     "compile": Key("switch or options", "torch.compile the model and loss; a dict has its arguments", default=False),
     "channels_last": Key("bool", "memory layout of images and convolutions", default=False),
+    "sync_batchnorm": Key("bool", "on several GPUs, batch norm's means over the whole batch", default=False),
+    "unused_parameters": Key("bool", "on several ranks, allow steps that parameters take no part in", default=False),
     "accumulate": Key("int", "batches whose gradients make one optimizer step", default=1, at_least=1),
     "clip_grad": Key("options", "limit on the gradients before a step", options=CLIP_KEYS),
     "non_finite": Key(

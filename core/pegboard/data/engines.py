@@ -20,6 +20,7 @@ from torch.utils.data import Sampler as TorchSampler
 from pegboard.data.batch import Batch
 from pegboard.data.mask import Mask
 from pegboard.data.samples import Decoded, Samples
+from pegboard.data.share import Share
 from pegboard.data.transform import Pipeline, stack_targets
 from pegboard.errors import DataError
 from pegboard.plugins import PluginFiles
@@ -33,8 +34,10 @@ CHUNK = 512  # samples that are augmented together: large enough to amortise a c
 class Engine(Protocol):
     """Makes the batches of an epoch whose order is given."""
 
-    def batches(self, order: NDArray[np.int64], epoch: int, start: int, batch_size: int) -> Iterator[Batch]:
-        """From batch number ``start`` on."""
+    def batches(
+        self, order: NDArray[np.int64], epoch: int, start: int, batch_size: int, share: Share | None
+    ) -> Iterator[Batch]:
+        """From batch number ``start`` on; of each the part that ``share`` says, or all of it."""
 
 
 class InMemory:
@@ -60,17 +63,24 @@ class InMemory:
         self.targets = stack_targets(targets).to(device)  # (N, ...)
         self.on_cpu = device.type == "cpu"
 
-    def batches(self, order: NDArray[np.int64], epoch: int, start: int, batch_size: int) -> Iterator[Batch]:
+    def batches(
+        self, order: NDArray[np.int64], epoch: int, start: int, batch_size: int, share: Share | None
+    ) -> Iterator[Batch]:
         """Augments a chunk of batches at once, then cuts it."""
         chunk = max(1, CHUNK // batch_size) * batch_size
+        sizes: int | list[int] = batch_size
         for begin in range(start * batch_size, len(order), chunk):
-            index = order[begin : begin + chunk]
-            places = np.arange(begin, begin + len(index))
+            end = min(begin + chunk, len(order))
+            if share is None:
+                places = np.arange(begin, end)
+            else:
+                places, sizes = share.places(begin, end, batch_size)
+            index = order[places]
             on_host = torch.from_numpy(index)
             where = on_host if self.on_cpu else on_host.to(self.images.device, non_blocking=True)
             chosen = self.images.index_select(0, where)  # twenty times faster than self.images[where] for uint8
             images, targets = self.pipeline(chosen, self.targets.index_select(0, where), index, epoch, places)
-            parts = (tensor.split(batch_size) for tensor in (images, targets, on_host))
+            parts = (tensor.split(sizes) for tensor in (images, targets, on_host))
             yield from map(Batch._make, zip(*parts, strict=True))
 
 
@@ -103,10 +113,15 @@ class Workers:
             worker_init_fn=_leave_signals_to_the_run,
         )
 
-    def batches(self, order: NDArray[np.int64], epoch: int, start: int, batch_size: int) -> Iterator[Batch]:
+    def batches(
+        self, order: NDArray[np.int64], epoch: int, start: int, batch_size: int, share: Share | None
+    ) -> Iterator[Batch]:
         """Batches go to the processes in turn and come back in order."""
         begins = range(start * batch_size, len(order), batch_size)
-        self.tasks.waiting = [_Task(epoch, begin, order[begin : begin + batch_size]) for begin in begins]
+        spans = [(begin, min(begin + batch_size, len(order))) for begin in begins]
+        if share is not None:
+            spans = [share.span(*span) for span in spans]
+        self.tasks.waiting = [_Task(epoch, begin, order[begin:end]) for begin, end in spans]
         with _deaths_told_in_their_turn():
             made = iter(self.loader)
         while True:

@@ -15,6 +15,7 @@ from pegboard.data.denormalise import denormalised
 from pegboard.data.engines import Collate, Engine, InMemory, Workers
 from pegboard.data.sampler import order_of
 from pegboard.data.samples import Decoded, Relabel, Samples
+from pegboard.data.share import Share
 from pegboard.data.transform import Pipeline, Transform
 from pegboard.errors import DataError
 from pegboard.randomness import permutation
@@ -119,10 +120,17 @@ class Loader:
             order = permutation(self.seed, epoch, count) if self.shuffle else np.arange(count)
         return order[: len(self) * self.batch_size]
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from number ``start`` on; what lies before is neither decoded nor drawn."""
-        made = self.engine.batches(self.order(epoch), epoch, start, self.batch_size)
-        return self._mixed(made, epoch, start) if self.together.transforms else made
+    def batches(self, epoch: int, start: int = 0, share: Share | None = None) -> Iterator[Batch]:
+        """The batches of an epoch from number ``start`` on; what lies before is neither decoded nor drawn.
+
+        Args:
+            share: make only this part of each batch. Transforms that mix samples need all of it, and are given it.
+        """
+        if not self.together.transforms:
+            return self.engine.batches(self.order(epoch), epoch, start, self.batch_size, share)
+        whole = self.engine.batches(self.order(epoch), epoch, start, self.batch_size, None)
+        mixed = self._mixed(whole, epoch, start)
+        return mixed if share is None else map(share.of, mixed)
 
     def denormalised(self, inputs: torch.Tensor) -> torch.Tensor:
         """The images of this loader, (B, C, H, W) as the network gets them, in their own colours, 0 to 1, on the CPU.

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pegboard.errors import PegboardError, did_you_mean
 
@@ -100,9 +100,17 @@ class Hook:
 
     Where the model steps the optimizers itself (``training_step(batch, criterion, optimizers)``) there is no
     ``after_backward``, and ``before_optimizer_step`` comes before ``training_step``: the gradients are the last ones.
+
+    A run of several processes (its ranks) has each hook on every one of them, or, where it says ``ranks = "first"``, on
+    the first alone: right for one that writes or draws, wrong for one that steers, since all ranks must be steered
+    alike. What is given after an iteration is the whole batch on every rank, with the model's outputs for all of it;
+    its ``inputs`` only if a hook of the run says ``needs_inputs = True``, which costs moving them between the ranks.
+    Before an iteration the batch is the rank's own part.
     """
 
     essential: ClassVar[bool] = False
+    ranks: ClassVar[Literal["all", "first"]] = "all"
+    needs_inputs: ClassVar[bool] = False
     state: ClassVar[tuple[str, ...]] = ()
     fleeting: ClassVar[tuple[str, ...]] = ()
     steers: ClassVar[bool] = False

@@ -28,6 +28,7 @@ class MetricsFile(Hook):
     """
 
     essential = True
+    ranks = "first"
     state = ("sizes",)
     fleeting = ("timing.jsonl",)
 

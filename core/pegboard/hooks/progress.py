@@ -25,6 +25,7 @@ class Progress(Hook):
     """
 
     fleeting = ("last_line", "last_draw")
+    ranks = "first"
 
     def __init__(self) -> None:
         self.bar: Any = None

@@ -44,6 +44,9 @@ class SampleHook(PeriodicHook):
         every: a duration.
     """
 
+    ranks = "first"
+    needs_inputs = True
+
     def __init__(self, images: int, every: str) -> None:
         super().__init__(every)
         if isinstance(images, bool) or not isinstance(images, int) or not 1 <= images <= 64:
@@ -63,7 +66,7 @@ class SampleHook(PeriodicHook):
             order = run.val_loader.order(0)
             self.wanted = {int(order[place * len(order) // self.images]) for place in range(self.images)}
 
-    def before_val_iter(self, run: "Runner", batch: "Batch") -> None:
+    def after_val_iter(self, run: "Runner", batch: "Batch", outputs: Any) -> None:
         if not self.wanted:
             return
         for place, sample in enumerate(batch.index.tolist()):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pegboard.errors import PegboardError
 from pegboard.hooks.hook import Hook
@@ -52,6 +52,7 @@ class Tracker(Hook):
     the run goes on. Records are handed over about once a second.
     """
 
+    ranks: ClassVar[Literal["all", "first"]] = "first"
     threaded: ClassVar[bool] = True  # False: called in the training thread, for who only writes to files, and fast
     patience: ClassVar[float] = 30.0  # seconds
 

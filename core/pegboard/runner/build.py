@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import Subset
 
-from pegboard import address
+from pegboard import address, distributed
+from pegboard.config import batch_size
 from pegboard.config.duration import Duration
 from pegboard.config.keys import DEFAULT_HOOKS, GROUPING_KEYS, LOADER_KEYS, OPTIMIZER_KEYS, RUN_KEYS, optimizer_parts
 from pegboard.config.load import Config
@@ -46,7 +47,9 @@ class Builder:
         self.config = config
         self.values = {name: key.default for name, key in RUN_KEYS.items()}
         self.values |= {name: value for name, value in config.values.items() if value is not None}
-        self.device = choose_device(self.values["device"])
+        here = distributed.place()
+        self.world = here.world if here else 1
+        self.device = choose_device(self.values["device"], here.local_rank if here else None)
         self.known: dict[str, Any] = {}  # what the data tells the other parts: num_classes, classes, mean, std
         self.datasets: dict[str, Any] = {}  # those that were built, by split
         self.engines: dict[str, str | None] = {}  # what mode="auto" chose, where a resumed run shall choose it again
@@ -64,6 +67,7 @@ class Builder:
             cfg["sampler"] = SAMPLERS.build(cfg["sampler"], f"{split}.sampler", {"data_source": dataset})
         cfg |= {key: _resolved(cfg[key]) for key in _FUNCTIONS}
         cfg["mode"] = self.engines.get(split) or cfg["mode"]
+        cfg["batch_size"] = batch_size.samples(cfg["batch_size"], self.world)
         return Loader(dataset, transforms, seed=self.values["seed"], device=self.device, what=split, **cfg)
 
     def transforms(self, parts: Any, where: str) -> list[Any]:
@@ -324,20 +328,28 @@ def refusals(cfg: Mapping[str, Any], path: str, model: nn.Module | None = None) 
         raise ConfigError([Problem(f"{cfg['type']}: {error}{hint}", path)]) from error
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(wanted: str, local_rank: int | None = None) -> torch.device:
     """``"auto"`` takes CUDA, else MPS, else the CPU.
+
+    Args:
+        local_rank: of several processes on this machine, each of which takes the GPU of its number.
 
     Raises:
         PegboardError: no such device here.
     """
     if wanted == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+            wanted = "cuda"
+        else:
+            wanted = "mps" if torch.backends.mps.is_available() and local_rank is None else "cpu"
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
         raise PegboardError(f"there is no device {wanted!r}; expected auto, cpu, cuda, cuda:N or mps") from error
+    if device.type == "cuda" and local_rank is not None:
+        if device.index is not None:
+            raise PegboardError(f"device {wanted!r} is one GPU, but each rank needs its own; write device='cuda'")
+        device = torch.device("cuda", local_rank)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise PegboardError(
             f"device {wanted!r} is not here: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pegboard import distributed
 from pegboard.plugins import plugin_file
 from pegboard.runner.contents import fingerprint
 
@@ -38,6 +39,8 @@ def environment(run: "Runner") -> dict[str, Any]:
     file = run.config.path
     return {
         "command": sys.argv,
+        "ranks": run.builder.world,
+        "launch": distributed.launch(),
         "process": os.getpid(),
         "working_directory": os.getcwd(),  # noqa: PTH109  # as text
         "config_file": str(file.resolve()) if file else None,

@@ -27,6 +27,10 @@ class Spoiled(NamedTuple):
     before: list[int]
 
 
+def _alone() -> bool:
+    return False
+
+
 class Figures:
     """Running means of one pass over data.
 
@@ -45,6 +49,9 @@ class Figures:
         for metric in metrics.values():
             if hasattr(metric, "persistent"):  # torchmetrics keeps its state out of state_dict unless told
                 metric.persistent(True)
+            for part in metric.modules() if hasattr(metric, "modules") else ():
+                if hasattr(part, "distributed_available_fn"):  # of torchmetrics, which would add up all ranks' counts
+                    part.distributed_available_fn = _alone  # each has the whole ones already
         self.reset()
 
     def reset(self) -> None:

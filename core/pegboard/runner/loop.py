@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -30,6 +30,9 @@ from pegboard.runner.state import gather, gather_hooks, load_weights
 from pegboard.runner.step import Computed, Step, gradients, taken_by_hand
 from pegboard.weights.freezing import Freezing
 
+if TYPE_CHECKING:
+    from pegboard.runner.ranks import Ranks
+
 logger = logging.getLogger("pegboard")
 
 
@@ -49,12 +52,14 @@ class Runner:
         model, step, optimizer, schedules, metrics, hooks: the parts. train_loader, val_loader: the data.
         final, best: the last and best of each ``"train/..."`` and ``"val/..."`` figure; best with its epoch.
         hook_seconds: what each hook has taken so far.
+        ranks: the processes that the run is made of; None for a single one.
     """
 
     # Filled by prepare.py before the loop begins.
     builder: Builder
     device: torch.device
     seed: int
+    model_seed: int  # of dropout and the like: the seed, another on each further rank
     generators: list[torch.Generator]
     train_loader: Loader
     val_loader: Loader | None
@@ -83,6 +88,7 @@ class Runner:
     skip: non_finite.Skip | None
     figures: Figures
     speed: Speed
+    ranks: "Ranks | None" = None
     folder: Path
     checkpoints: Checkpoints
     summary: dict[str, Any]
@@ -138,6 +144,8 @@ class Runner:
                     self.validate()
                 self.write_record()
                 self.save_if_asked()
+                if self.ranks is not None:
+                    self.ranks.agree(self)
                 if self.stop_reason or self.iteration >= self.total_iterations:
                     break
                 if self.iteration >= self.phases[self.phase].end:
@@ -209,6 +217,8 @@ class Runner:
         for batch in self.speed.waiting(self.batches()):
             self.call("before_train_iter", batch=batch)
             computed = self.train_step(batch)  # stays on the device: no synchronisation here
+            if self.ranks is not None:
+                batch = self.ranks.batch  # the whole one; this rank has run its part
             if not self.step_skipped:
                 self.figures.add(computed, batch)
                 for name, value in computed.logged.items():
@@ -224,6 +234,8 @@ class Runner:
             if self.iteration % self.val_iterations == 0:
                 self.validate_in_epoch()
             self.save_if_asked()
+            if self.ranks is not None:
+                self.ranks.agree(self)
             if self.stop_reason:
                 return
         if not self.workers_gone:
@@ -232,7 +244,10 @@ class Runner:
     def batches(self) -> Iterator[Batch]:
         """What is left of the epoch; data that fails does so between two iterations, and the state is saved first."""
         try:
-            yield from self.train_loader.batches(self.epoch, start=self.position)
+            if self.ranks is None:
+                yield from self.train_loader.batches(self.epoch, start=self.position)
+            else:
+                yield from self.ranks.batches(self.train_loader, self.epoch, self.position)
         except Exception as error:
             if self.interrupted:  # the signal has ended the workers too
                 logger.info("%s", error)
@@ -255,7 +270,10 @@ class Runner:
         self.optimizer.zero_grad()
         if self.skip is not None:
             self.skip.before_forward()
-        computed = gradients(self.step, batch, self.accumulate, self.scaler)
+        if self.ranks is None:
+            computed = gradients(self.step, batch, self.accumulate, self.scaler)
+        else:
+            computed = self.ranks.gradients(self, batch)
         self.call("after_backward")
         self.clip_gradients()
         if self.skip is not None and computed.loss is not None:
@@ -278,7 +296,10 @@ class Runner:
         def closure() -> Tensor | None:
             self.seed_model_randomness()  # the same dropout each time
             self.optimizer.zero_grad()
-            result = gradients(self.step, batch, self.accumulate, None)
+            if self.ranks is None:
+                result = gradients(self.step, batch, self.accumulate, None)
+            else:
+                result = self.ranks.gradients(self, batch)
             if not first:
                 self.call("after_backward")
             self.clip_gradients()
@@ -346,14 +367,22 @@ class Runner:
         """Loss and metrics over a loader's samples, each counted once; None if an interrupt came between."""
         self.step.eval()
         figures = Figures(self.builder.metrics())
+        if self.ranks is not None:
+            self.ranks.same_buffers(self.step)
         with torch.inference_mode():
-            for number, batch in enumerate(loader.batches(0)):
+            for number, batch in enumerate(loader.batches(0) if self.ranks is None else self.ranks.batches(loader, 0)):
+                if self.ranks is not None:
+                    self.ranks.agree(self)
                 if self.interrupted:
                     return None
                 if number == self.limit:
                     break
                 self.call(f"before_{split}_iter", batch=batch)
-                computed = self.step(batch)
+                if self.ranks is None:
+                    computed = self.step(batch)
+                else:
+                    computed = self.ranks.evaluated(self.step, batch)
+                    batch = self.ranks.batch
                 figures.add(computed, batch)
                 self.call(f"after_{split}_iter", batch=batch, outputs=computed.outputs)
         return figures.compute()
@@ -400,19 +429,22 @@ class Runner:
         Raises:
             PegboardError: it is no picture.
         """
-        shown = Pictures(self.folder / "figures").add(
-            name, picture, caption, epoch=self.epoch_in_progress, iteration=self.iteration, data=data, frames=frames
-        )
+        pictures, epoch = Pictures(self.folder / "figures"), self.epoch_in_progress
+        if not self.writes:  # the first rank keeps it
+            return Shown(name, caption, epoch, self.iteration, pictures.path_of(name, self.iteration), dict(data or {}))
+        shown = pictures.add(name, picture, caption, epoch=epoch, iteration=self.iteration, data=data, frames=frames)
         self.call("on_show", shown=shown)
         return shown
 
     def stop(self, reason: str) -> None:
         """End the run after this iteration; the state is saved."""
-        self.stop_reason = self.stop_reason or reason
+        who = self if self.ranks is None else self.ranks  # of several ranks all stop at once, when they agree on it
+        who.stop_reason = who.stop_reason or reason
 
     def interrupt(self, reason: str = "interrupted") -> None:
         """End the run as soon as may be, also in the middle of a validation; safe to call from a signal handler."""
-        self.interrupted = True
+        who = self if self.ranks is None else self.ranks
+        who.interrupted = True
         self.stop(reason)
 
     def save(self) -> None:
@@ -426,7 +458,10 @@ class Runner:
             try:
                 method(self, **given)
             except Exception as error:
-                if self.hooks[name].essential or isinstance(error, ConfigError):
+                alone = (
+                    self.ranks is None or self.hooks[name].ranks == "first"
+                )  # one that is off on some ranks misleads
+                if self.hooks[name].essential or isinstance(error, ConfigError) or not alone:
                     error.add_note(f"in hook {name!r} at {point}")
                     raise
                 logger.exception("hook %r failed at %s and is switched off; training goes on", name, point)
@@ -481,7 +516,9 @@ class Runner:
             non_finite.refuse_weights(self)
             self.call("before_checkpoint", state=state)
             state["hooks"] = gather_hooks(self)  # after the call: a hook may bring its own state up to date there
-            path = self.checkpoints.save(state, self.keep_checkpoints)
+            path = self.checkpoints.path_of(self.iteration)
+            if self.writes:
+                self.checkpoints.save(state, self.keep_checkpoints)
         except OSError as error:  # a full disk may be freed; the older checkpoints stay
             self.save_failure = f"the state at iteration {self.iteration} could not be saved: {error}"
             logger.error("%s; training goes on, and the next record tries again", self.save_failure)
@@ -493,7 +530,7 @@ class Runner:
 
     def seed_model_randomness(self) -> None:
         """Dropout and the like are a function of (seed, iteration)."""
-        seed = hashed(self.seed, self.iteration)
+        seed = hashed(self.model_seed, self.iteration)
         for generator in self.generators:
             generator.manual_seed(seed)
 
@@ -509,6 +546,11 @@ class Runner:
             torch.nn.utils.clip_grad_value_(self.model.parameters(), value)
 
     # -- small parts ---------------------------------------------------------------------------------------------
+
+    @property
+    def writes(self) -> bool:
+        """Is this the process whose files the run folder holds? Of several ranks the first one is."""
+        return self.ranks is None or self.ranks.first
 
     @property
     def epoch_in_progress(self) -> int:
@@ -532,8 +574,14 @@ class Runner:
         """Take these hooks; per point only those are called that define it."""
         self.hooks = hooks
         self.hook_seconds = dict.fromkeys(hooks, 0.0)
+        if self.ranks is not None:
+            self.ranks.needs_inputs = any(hook.needs_inputs for hook in hooks.values())
         for point, methods in self._points.items():
-            methods[:] = [(name, getattr(hook, point)) for name, hook in hooks.items() if hasattr(hook, point)]
+            methods[:] = [
+                (name, getattr(hook, point))
+                for name, hook in hooks.items()
+                if hasattr(hook, point) and (self.ranks is None or self.ranks.runs(hook))
+            ]
 
     def _switch_off(self, name: str) -> None:
         for point, methods in self._points.items():

@@ -152,6 +152,8 @@ def _save(run: "Runner", contents: dict[str, Any]) -> str:
     from pegboard.runner.state import gather, gather_hooks
 
     path = run.folder / "checkpoints" / FILE
+    if not run.writes:
+        return ""
     try:
         checkpoint.write(path, {**gather(run), "hooks": gather_hooks(run), "non_finite": contents})
     except (OSError, PegboardError) as error:

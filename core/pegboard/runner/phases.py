@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pegboard.config import batch_size as sizes
 from pegboard.config.duration import Duration
 from pegboard.data.loader import Loader
 from pegboard.errors import DataError
@@ -31,17 +32,18 @@ class Phase:
     scheduler: Any = None
 
 
-def plan(values: Mapping[str, Any], loader: Loader, limit: int | None) -> list[Phase]:
+def plan(values: Mapping[str, Any], loader: Loader, limit: int | None, world: int = 1) -> list[Phase]:
     """The phases of a run in order.
 
     Args:
         values: the run keys.
         limit: ends each phase after so many iterations (``--try``).
+        world: number of ranks.
     """
     stages: Sequence[Mapping[str, Any]] = values["phases"] or [{"train_for": values["train_for"]}]
     phases: list[Phase] = []
     for stage in stages:
-        batch_size = stage.get("batch_size") or loader.batch_size
+        batch_size = sizes.samples(stage.get("batch_size") or loader.batch_size, world)
         per_epoch = loader.batches_of(batch_size)
         if not per_epoch:
             raise DataError(f"the training data gives no batch: {loader.count} samples at batch_size={batch_size}")

@@ -19,6 +19,7 @@ def surroundings(run: "Runner") -> dict[str, Any]:
     """Threads, engines, kernels and machine, as plain values."""
     group = run.optimizer.param_groups[0]
     return {
+        "ranks": run.builder.world,
         "threads": torch.get_num_threads(),
         "engines": {
             split: loader.mode for split, loader in (("train", run.train_loader), ("val", run.val_loader)) if loader
@@ -48,7 +49,7 @@ def kernels() -> dict[str, Any]:
 def pin(run: "Runner", saved: Mapping[str, Any]) -> None:
     """Put threads and kernels back before anything is built; the engines are put back by the builder."""
     config = (run.resume or {}).get("config") or {}
-    if config.get("threads") == run.config.values.get("threads"):
+    if config.get("threads") == run.config.values.get("threads") and saved.get("ranks", 1) == run.builder.world:
         torch.set_num_threads(saved["threads"])
     wanted = saved["kernels"]
     if wanted == kernels():

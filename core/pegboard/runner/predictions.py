@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from pegboard import distributed
 from pegboard.data.batch import Batch
 from pegboard.errors import DataError, PegboardError
 from pegboard.hooks.hook import Hook
@@ -29,6 +30,7 @@ class Predictions(Hook):
     """
 
     essential = True
+    ranks = "first"
 
     def __init__(self, file: Any, split: str) -> None:
         self.writer = csv.writer(file, lineterminator="\n")
@@ -66,7 +68,7 @@ def predictions_file(run: "Runner", path: str | None, split: str) -> Iterator[No
     Raises:
         DataError: no file can lie there.
     """
-    if path is None:
+    if path is None or not distributed.is_first():
         yield
         return
     file = Path(path)

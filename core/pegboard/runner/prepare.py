@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.parameter import is_lazy
 
+from pegboard import distributed
 from pegboard.config.duration import Duration
 from pegboard.config.keys import NON_FINITE_KEYS
 from pegboard.data.loader import Loader
 from pegboard.errors import ConfigError, Problem
+from pegboard.randomness import hashed
 from pegboard.runner import by_hand, pinned, record
 from pegboard.runner.build import Builder, Split, placed
 from pegboard.runner.contents import contents
@@ -91,7 +93,8 @@ def _surroundings(run: "Runner") -> None:
     """Device, threads and generators."""
     run.builder = Builder(run.config)
     values, run.device = run.builder.values, run.builder.device
-    run.seed = values["seed"]
+    run.seed = run.model_seed = values["seed"]
+    _join_ranks(run)
     if values["threads"]:
         torch.set_num_threads(values["threads"])
     if run.resume is not None and "surroundings" in run.resume:
@@ -110,9 +113,26 @@ def _surroundings(run: "Runner") -> None:
         run.generators.append(torch.mps._get_default_mps_generator())
 
 
+def _join_ranks(run: "Runner") -> None:
+    """Meet the other processes of the run, where a launcher has started several."""
+    here = distributed.join()
+    if here is None:
+        return
+    from pegboard.runner.ranks import Ranks
+
+    run.ranks = Ranks(here, run.device)
+    if here.rank:
+        run.model_seed = hashed(run.seed, here.rank)  # no two ranks drop the same units
+    if run.device.type == "cuda":
+        torch.cuda.set_device(run.device)
+    if (threads := distributed.threads(here)) is not None:
+        torch.set_num_threads(threads)
+
+
 def _data(run: "Runner") -> None:
-    run.train_loader = run.builder.loader("train")
-    run.val_loader = run.builder.loader("val") if run.builder.values["val"] else None
+    with distributed.first_goes_first():  # what is downloaded or cached is so once
+        run.train_loader = run.builder.loader("train")
+        run.val_loader = run.builder.loader("val") if run.builder.values["val"] else None
     run.data_label = label(run.train_loader)
     _share_threads(run)
 
@@ -131,7 +151,7 @@ def _share_threads(run: "Runner") -> None:
 def _lengths(run: "Runner") -> None:
     """Durations as iterations."""
     values = run.builder.values
-    run.phases = plan(values, run.train_loader, run.limit)
+    run.phases = plan(values, run.train_loader, run.limit, run.builder.world)
     run.total_iterations = run.phases[-1].end
     lengths = [Duration.parse(stage["train_for"]) for stage in values["phases"] or [values]]
     counts_epochs = all(length.unit == "epochs" for length in lengths)
@@ -144,6 +164,8 @@ def _lengths(run: "Runner") -> None:
 def _parts(run: "Runner", fresh: bool) -> None:
     builder = run.builder
     run.model = builder.model(fresh)
+    if run.ranks is not None:
+        run.model = _batch_norm(run, run.model)
     run.freezing = Freezing(run.model)
     run.step = builder.step(run.model)
     _look(run)
@@ -165,6 +187,18 @@ def _parts(run: "Runner", fresh: bool) -> None:
     run.skip = Skip(run, policy["limit"]) if policy["policy"] == "skip" else None
     run.figures = Figures(builder.metrics())
     run.use_hooks(builder.hooks())
+
+
+def _batch_norm(run: "Runner", model: torch.nn.Module) -> torch.nn.Module:
+    """Over all ranks where the config says so; else it is said that it is not."""
+    if not run.builder.values["sync_batchnorm"]:
+        run.ranks.note_batch_norm(model)  # type: ignore[union-attr]  # called on several ranks alone
+        return model
+    if run.device.type != "cuda":
+        message = f"torch's SyncBatchNorm runs on GPUs alone, and this rank on {run.device}; leave it out"
+        raise ConfigError([Problem(message, "sync_batchnorm")])
+    synchronised: torch.nn.Module = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    return synchronised
 
 
 def _compare_horizons(run: "Runner") -> None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pegboard import distributed
 from pegboard.checkpoint import Checkpoints
 from pegboard.config import to_json, to_python, with_origins
 from pegboard.console import LogFile
+from pegboard.distributed import PeerLost
 from pegboard.errors import PegboardError
 from pegboard.pictures import Pictures
 from pegboard.runner.environment import environment, versions
@@ -30,7 +32,7 @@ def claim(run: "Runner") -> None:
         PegboardError: a live run uses it, or it holds a run that is not resumed.
     """
     folder = run.chosen_folder
-    if folder is None or not folder.exists():
+    if not distributed.is_first() or folder is None or not folder.exists():
         return
     if not folder.is_dir():
         raise PegboardError(f"{folder} is no folder; a run needs one")
@@ -40,11 +42,19 @@ def claim(run: "Runner") -> None:
 
 
 def make_folder(run: "Runner") -> None:
-    """The run folder, with the config as it was resolved.
+    """The run folder, with the config as it was resolved; of several ranks the first one makes it.
 
     Raises:
         PegboardError: nothing can be written there, or another run was faster.
     """
+    if run.writes:
+        _make_folder(run)
+    if run.ranks is not None:
+        run.folder = Path(distributed.from_first(str(run.folder) if run.writes else None))
+        run.checkpoints = Checkpoints(run.folder / "checkpoints")
+
+
+def _make_folder(run: "Runner") -> None:
     try:
         if run.chosen_folder is None:
             run.folder = new_folder(Path("runs"), run.name, "try_" if run.limit else "")
@@ -73,10 +83,12 @@ def kept(run: "Runner") -> Iterator[None]:
     """Around a run: its log file, its environment, and its summary, however it ends."""
     started = time.perf_counter()
     outcome = "failed"
-    with run.lock, LogFile(run.folder / "log.txt"):
+    log = "log.txt" if run.writes else f"log_rank{run.ranks.rank}.txt"  # type: ignore[union-attr]  # of a later rank
+    with run.lock, LogFile(run.folder / log):
         found = environment(run)
         run.begins_in(found)
-        write_json(run.folder / "environment.json", found)
+        if run.writes:
+            write_json(run.folder / "environment.json", found)
         _warn_of_stand_in(run)
         try:
             yield
@@ -87,9 +99,15 @@ def kept(run: "Runner") -> Iterator[None]:
             elif isinstance(error, PegboardError):
                 for line in error.lines:
                     logger.debug("%s", line)  # for log.txt; whoever called shows it
+            elif distributed.is_lost(error):
+                logger.debug("another rank has ended: %s", error)
             else:
                 logger.debug("the run failed", exc_info=True)
             run.call("on_exception", error=error)
+            if distributed.is_lost(error):
+                raise PeerLost(
+                    "another rank of the run has ended, and this one with it; --resume goes on from the last checkpoint"
+                ) from error
             if _is_out_of_memory(error):
                 raise PegboardError(
                     f"out of memory at iteration {run.iteration + 1} with batch_size={run.train_loader.batch_size}: "
@@ -121,6 +139,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _write_summary(run: "Runner") -> None:
+    if not run.writes:
+        return
     try:
         write_json(run.folder / "summary.json", run.summary)
     except OSError as error:  # a full disk: what made the run end is the better error

@@ -15,6 +15,7 @@ from pegboard.errors import PegboardError
 logger = logging.getLogger("pegboard")
 
 
+SAMPLES = "samples"  # what most losses average over
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 NO_LOSS = "the training step gave no loss; expected a scalar tensor, from loss=dict(type=...) or from training_step"
 
@@ -139,7 +140,7 @@ def _whole(step: Step, batch: Batch, scaler: "torch.amp.GradScaler | None") -> C
     loss, outputs, parts, logged = step(batch)
     if loss is None:
         raise PegboardError(NO_LOSS)
-    _backward(loss, scaler)
+    backward(loss, scaler)
     apart = {name: part.detach() for name, part in parts.items()} if parts else parts
     return Computed(loss.detach(), _detached(outputs), apart, logged)
 
@@ -159,6 +160,7 @@ def taken_by_hand(step: Step, batch: Batch) -> Computed:
 
 def _in_pieces(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradScaler | None") -> Computed:
     size = len(batch.inputs)
+    all_of_it = masses(step, batch)
     total: dict[str, Tensor] = {}
     kept = []
     for chosen in (slice(i * size // pieces, (i + 1) * size // pieces) for i in range(pieces)):
@@ -168,9 +170,10 @@ def _in_pieces(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradSca
         loss, outputs, parts, logged = step(piece)
         if loss is None:
             raise PegboardError(NO_LOSS)
-        parts = {name: _share_of(step, name, part, piece, batch) for name, part in parts.items()}
-        loss = torch.stack(list(parts.values())).sum() if parts else _share_of(step, "", loss, piece, batch)
-        _backward(loss, scaler)
+        mine = masses(step, piece)
+        parts = {name: share_of(name, part, mine, all_of_it) for name, part in parts.items()}
+        loss = torch.stack(list(parts.values())).sum() if parts else share_of("", loss, mine, all_of_it)
+        backward(loss, scaler)
         for name, value in {"": loss, **parts}.items():
             total[name] = total[name] + value.detach() if name in total else value.detach()
         kept.append(_detached(outputs))
@@ -179,20 +182,39 @@ def _in_pieces(step: Step, batch: Batch, pieces: int, scaler: "torch.amp.GradSca
     return Computed(total.pop(""), torch.cat(kept) if isinstance(kept[0], Tensor) else kept, total, logged)
 
 
-def _share_of(step: Step, name: str, loss: Tensor, piece: Batch, batch: Batch) -> Tensor:
-    """What the loss of a piece adds to that of its batch.
+def masses(step: Step, batch: Batch) -> dict[str, float | Tensor]:
+    """Over how much each loss averages: its number of samples, under ``SAMPLES``, for all that do not say otherwise.
 
-    A criterion that averages over something else than samples says over how much: ``mass(targets)``, a scalar tensor.
+    A criterion that averages over something else says over how much: ``mass(targets)``, a scalar tensor; it stands
+    under its name among several losses, "" if it is the only one.
     """
-    criterion = step.criterion.losses.get(name) if isinstance(step.criterion, WeightedLosses) else step.criterion
-    mass = getattr(criterion, "mass", None)
-    if mass is None or step.training_step is not None:
-        return loss * (len(piece.inputs) / len(batch.inputs))
-    share = mass(piece.targets).to(loss.dtype) / mass(batch.targets).to(loss.dtype)
+    found: dict[str, float | Tensor] = {SAMPLES: float(len(batch.index))}
+    if step.training and step.training_step is not None:
+        return found
+    several = isinstance(step.criterion, WeightedLosses)
+    criteria = step.criterion.losses if several else {"": step.criterion}  # type: ignore[union-attr]
+    for name, criterion in criteria.items():
+        if (mass := getattr(criterion, "mass", None)) is not None:
+            found[name] = mass(batch.targets)
+    return found
+
+
+def share_of(name: str, loss: Tensor, mine: Mapping[str, Any], whole: Mapping[str, Any]) -> Tensor:
+    """What the loss of a part of a batch adds to that of the batch.
+
+    Args:
+        name: of the loss. mine, whole: the ``masses`` of the part, and of the batch.
+    """
+    if name not in whole:
+        name = SAMPLES
+    if not isinstance(mine[name], Tensor):
+        part: Tensor = loss * (mine[name] / whole[name])
+        return part
+    share = mine[name].to(loss.dtype) / whole[name].to(loss.dtype)
     return torch.where(share > 0, loss * share, torch.zeros_like(loss))  # the mean over nothing is nan
 
 
-def _backward(loss: Tensor, scaler: "torch.amp.GradScaler | None") -> None:
+def backward(loss: Tensor, scaler: "torch.amp.GradScaler | None") -> None:
     (loss if scaler is None else scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
 
 

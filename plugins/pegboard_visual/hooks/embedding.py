@@ -27,6 +27,9 @@ class Embedding(PeriodicHook):
             that the forward pass comes through last unless given.
     """
 
+    ranks = "first"
+    needs_inputs = True
+
     def __init__(
         self, samples: int = 1000, every: str = "5 epochs", method: Method = "pca", layer: str | None = None
     ) -> None:

@@ -31,6 +31,8 @@ class Histograms(PeriodicHook):
         rows: parameters in the picture; of more, so many evenly spread. All are in TensorBoard and in the data.
     """
 
+    ranks = "first"
+
     def __init__(self, every: str = "1 epoch", rows: int = 12) -> None:
         super().__init__(every)
         check_counts(self, rows=rows)

@@ -27,6 +27,8 @@ class Kernels(PeriodicHook):
         most_layers: how many layers are drawn; of more, so many evenly spread.
     """
 
+    ranks = "first"
+
     def __init__(
         self, layers: str | Sequence[str] = (), every: str = "10 epochs", maps: int = 64, most_layers: int = 8
     ) -> None:

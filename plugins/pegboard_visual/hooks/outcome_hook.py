@@ -25,6 +25,8 @@ class OutcomeHook(PeriodicHook):
         split: ``"val"``, or ``"train"``: the images as augmented in an epoch, each with the weights of its moment.
     """
 
+    ranks = "first"
+
     def __init__(self, every: str, split: Watched) -> None:
         super().__init__(every)
         if split not in ("val", "train"):

@@ -24,6 +24,7 @@ class Report(Hook):
     """
 
     fleeting = ("started", "spent", "last_cost")
+    ranks = "first"
 
     def __init__(self, share: float = 0.01) -> None:
         if isinstance(share, bool) or not isinstance(share, int | float) or not share >= 0:

@@ -20,6 +20,8 @@ class Samples(PeriodicHook):
         every: how often.
     """
 
+    ranks = "first"
+
     def __init__(self, images: int = 24, every: str = "20 epochs") -> None:
         super().__init__(every)
         check_counts(self, most=256, images=images)

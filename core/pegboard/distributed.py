@@ -1,0 +1,212 @@
+"""One run in several processes, its ranks: who they are, and how they meet. All else is ``torch.distributed``'s.
+
+A launcher says it in the environment: ``torchrun``, Slurm's ``srun``, or RANK and WORLD_SIZE set by hand. Nothing here
+imports torch before there is a second rank.
+"""
+
+import atexit
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from pegboard.errors import PegboardError
+
+logger = logging.getLogger("pegboard")
+
+PATIENCE = 3.0  # seconds that a mistake waits on a later rank: the first one, which has most likely made it too, tells
+LOST = re.compile(r"gloo|NCCL|closed by peer|reset by peer|Broken pipe|TCPStore|Socket", re.IGNORECASE)
+
+
+class PeerLost(PegboardError):
+    """Another rank has ended, so that this one cannot go on; what ended it is said by that rank."""
+
+
+class Place(NamedTuple):
+    """Which of a run's processes this one is.
+
+    Args:
+        rank: from 0 to ``world`` - 1; 0 is the one that writes.
+        local_rank, local_world: the same among those of this machine.
+        address, port: where the ranks meet.
+    """
+
+    rank: int
+    world: int
+    local_rank: int
+    local_world: int
+    address: str
+    port: int
+
+
+def place(environ: Mapping[str, str] = os.environ) -> Place | None:
+    """What the launcher says; None for a process that is alone.
+
+    Raises:
+        PegboardError: it says it by halves.
+    """
+    if "RANK" in environ or "WORLD_SIZE" in environ:
+        return _plain(environ)
+    return _slurm(environ)
+
+
+def _plain(environ: Mapping[str, str]) -> Place | None:
+    """torchrun's variables, or the same set by hand."""
+    world = _number(environ, "WORLD_SIZE")
+    if world == 1:
+        return None
+    rank = _number(environ, "RANK")
+    if not 0 <= rank < world:
+        raise PegboardError(f"RANK is {rank}; expected 0 to {world - 1}, since WORLD_SIZE is {world}")
+    local = _number(environ, "LOCAL_RANK", rank)
+    beside = _number(environ, "LOCAL_WORLD_SIZE", world)
+    return Place(rank, world, local, beside, environ.get("MASTER_ADDR", "127.0.0.1"), _number(environ, "MASTER_PORT"))
+
+
+def _slurm(environ: Mapping[str, str]) -> Place | None:
+    """Those of a job step; a batch script itself, which starts its steps by ``srun``, has none."""
+    world = _number(environ, "SLURM_STEP_NUM_TASKS", 1)
+    if world == 1 or "SLURM_PROCID" not in environ:
+        return None
+    tasks = environ.get("SLURM_STEP_TASKS_PER_NODE", str(world))  # such as 4(x2),1
+    counts = [int(n) for n, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", tasks) for _ in range(int(times or 1))]
+    node = _number(environ, "SLURM_NODEID", 0)
+    hosts = environ.get("SLURM_STEP_NODELIST", "127.0.0.1")  # such as gpu[03-05,9],cpu1
+    first = re.sub(r"^([^,\[]*)\[(\d+)[^\]]*\]([^,]*).*$", r"\1\2\3", hosts).split(",")[0]
+    port = 20_000 + _number(environ, "SLURM_JOB_ID", 0) % 20_000
+    return Place(
+        rank=_number(environ, "SLURM_PROCID"),
+        world=world,
+        local_rank=_number(environ, "SLURM_LOCALID"),
+        local_world=counts[node] if node < len(counts) else world,
+        address=environ.get("MASTER_ADDR", first),
+        port=_number(environ, "MASTER_PORT", port),
+    )
+
+
+def _number(environ: Mapping[str, str], name: str, default: int | None = None) -> int:
+    found = environ.get(name, default)
+    if found is None:
+        raise PegboardError(f"{name} is not set; a run of several processes needs RANK, WORLD_SIZE and MASTER_PORT")
+    try:
+        return int(found)
+    except ValueError:
+        raise PegboardError(f"{name} is {found!r}; expected a number") from None
+
+
+def is_first() -> bool:
+    """True for the process that writes and speaks: rank 0, or one that is alone."""
+    here = place()
+    return here is None or here.rank == 0
+
+
+def join() -> Place | None:
+    """Meet the other ranks, once; None for a process that is alone.
+
+    Raises:
+        PeerLost: they did not all come.
+    """
+    here = place()
+    if here is None:
+        return None
+    import torch
+    import torch.distributed as dist
+    from torch._C._distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    if dist.is_initialized():
+        return here
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
+    os.environ.setdefault("MASTER_ADDR", here.address)
+    os.environ.setdefault("MASTER_PORT", str(here.port))
+    logger.info("rank %d of %d meets the others at %s:%d", here.rank, here.world, here.address, here.port)
+    try:
+        meeting, _, _ = next(rendezvous("env://", here.rank, here.world))
+        store = PrefixStore(f"attempt {attempt()}", meeting)  # torchrun keeps one store for all its attempts
+        dist.init_process_group(backend, store=store, rank=here.rank, world_size=here.world)
+    except (RuntimeError, ValueError) as error:
+        raise PeerLost(
+            f"rank {here.rank} of {here.world} could not meet the others at {here.address}:{here.port}: {error}"
+        ) from error
+    atexit.register(_leave)
+    return here
+
+
+def _leave() -> None:
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def from_first(value: Any) -> Any:
+    """The plain value that rank 0 has, on every rank; the value itself in a process that is alone."""
+    if place() is None:
+        return value
+    import torch.distributed as dist
+
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def launch(environ: Mapping[str, str] = os.environ) -> str | None:
+    """What the attempts of one torchrun have in common; None where another launcher, or none, has started this."""
+    if "TORCHELASTIC_RUN_ID" not in environ:
+        return None
+    given = environ["TORCHELASTIC_RUN_ID"]
+    return given if given != "none" else f"process {os.getppid()}"
+
+
+def attempt(environ: Mapping[str, str] = os.environ) -> int:
+    """How often torchrun has started the ranks again after a failure."""
+    return _number(environ, "TORCHELASTIC_RESTART_COUNT", 0)
+
+
+def barrier() -> None:
+    """Wait until every rank is here."""
+    if place() is not None:
+        import torch
+        import torch.distributed as dist
+
+        dist.all_reduce(torch.zeros(1))  # on the CPU: NCCL's own barrier has to guess a GPU
+
+
+@contextmanager
+def first_goes_first() -> Iterator[None]:
+    """Let rank 0 do what is inside, then the others: it downloads and fills caches, they find them."""
+    here = place()
+    if here is not None and here.rank:
+        barrier()
+    yield
+    if here is not None and not here.rank:
+        barrier()
+
+
+def threads(here: Place, environ: Mapping[str, str] = os.environ) -> int | None:
+    """CPU threads of each rank: its share of the machine's cores; None where the environment says how many.
+
+    torchrun sets OMP_NUM_THREADS=1 where nobody has, so that 1 says nothing; a config's ``threads=1`` does.
+    """
+    if environ.get("OMP_NUM_THREADS", "1") != "1":
+        return None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // here.local_world)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Did a collective call fail because another rank is gone?"""
+    if place() is None or not isinstance(error, RuntimeError):
+        return False
+    import torch.distributed as dist
+
+    return isinstance(error, dist.DistError) or LOST.search(str(error)) is not None
+
+
+def let_first_speak() -> None:
+    """On a later rank, wait a little before a mistake is told that all may have made; the first ends this process."""
+    if not is_first():
+        time.sleep(PATIENCE)

@@ -1,0 +1,242 @@
+"""One optimizer step by several processes, with the result of one: torch's DistributedDataParallel, told the shares.
+
+Each rank runs its part of every batch. What the loop, the metrics and the hooks see after a step is the whole batch:
+its loss, outputs and targets, on every rank, so that all that follows is computed from the same numbers everywhere.
+"""
+
+import gc
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from pegboard.data.batch import Batch
+from pegboard.data.loader import Loader
+from pegboard.data.share import Share
+from pegboard.distributed import Place
+from pegboard.errors import PegboardError
+from pegboard.hooks.hook import Hook
+from pegboard.runner.step import NO_LOSS, Computed, Step, backward, masses, share_of
+
+if TYPE_CHECKING:
+    from pegboard.runner.loop import Runner
+
+logger = logging.getLogger("pegboard")
+
+
+class Ranks:
+    """What a run asks of the processes that it is made of.
+
+    Attributes:
+        rank, world: which of how many. first: this is rank 0, which writes.
+        batch: the whole batch that was last run; its ``inputs`` are of this rank alone unless a hook ``needs_inputs``.
+        stop_reason, interrupted: what this rank wants; the run stops once ``agree`` has told the others.
+    """
+
+    batch: Batch
+
+    def __init__(self, here: Place, device: torch.device) -> None:
+        self.rank, self.world, self.first = here.rank, here.world, here.rank == 0
+        self.device = device
+        self.share = Share(here.rank, here.world)
+        self.stop_reason, self.interrupted = "", False
+        self.needs_inputs = False
+        self._counts: list[int] = []  # samples of the batch at hand that each rank has
+        self._index = torch.zeros(0, dtype=torch.int64)  # and which they are
+        self._wrapped: DistributedDataParallel | None = None
+        self._learning: list[bool] = []  # of each parameter, as the wrapping found it
+        self._looked = False  # for parameters without a gradient, since the wrapping
+
+    # -- batches -------------------------------------------------------------------------------------------------
+
+    def batches(self, loader: Loader, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """This rank's part of each batch of an epoch."""
+        order, size = torch.from_numpy(loader.order(epoch)), loader.batch_size
+        for number, batch in enumerate(loader.batches(epoch, start, self.share), start):
+            self._index = order[number * size : (number + 1) * size]
+            self._counts = self.share.counts(len(self._index))
+            yield batch
+
+    # -- a step --------------------------------------------------------------------------------------------------
+
+    def gradients(self, run: "Runner", batch: Batch) -> Computed:
+        """Those of the whole batch, on every rank; and what the whole batch gives, detached."""
+        step = self._wrap(run)
+        mine, whole = self._masses(run.step, batch)
+        pieces = [piece for piece in self._pieces(batch, run.accumulate) if len(piece.index)]
+        values: dict[str, Tensor] = {}
+        kept = []
+        for number, piece in enumerate(pieces, 1):
+            with nullcontext() if number == len(pieces) else step.no_sync():  # once an optimizer step
+                computed: Computed = step(piece)
+                if computed.loss is None:
+                    raise PegboardError(NO_LOSS)
+                own = masses(run.step, piece) if len(pieces) > 1 else mine
+                counted = own if self._counts[self.rank] else dict.fromkeys(own, 0.0)
+                shares = _shares(computed, counted, whole)
+                backward(shares["loss"] * self.world, run.scaler)  # DDP averages over ranks; the shares sum up
+            for name, value in shares.items():
+                values[name] = values[name] + value.detach() if name in values else value.detach()
+            kept.append(computed)
+        if not self._looked:
+            self._name_unused(run)
+        outputs = kept[0].outputs if len(kept) == 1 else _joined([one.outputs for one in kept])
+        return self._whole(batch, values, outputs, kept[0])
+
+    def evaluated(self, step: Step, batch: Batch) -> Computed:
+        """What the model gives for the whole batch, without gradients."""
+        mine, whole = self._masses(step, batch)
+        computed = step(batch)
+        counted = mine if self._counts[self.rank] else dict.fromkeys(mine, 0.0)
+        return self._whole(batch, _shares(computed, counted, whole), computed.outputs, computed)
+
+    def same_buffers(self, step: Step) -> None:
+        """Give every rank those of the first, which checkpoints hold: batch norm's means differ between ranks."""
+        for buffer in step.buffers():
+            dist.broadcast(buffer, 0)
+
+    def _pieces(self, batch: Batch, pieces: int) -> Iterator[Batch]:
+        size = len(batch.index)
+        if pieces == 1:
+            yield batch
+            return
+        for number in range(pieces):
+            chosen = slice(number * size // pieces, (number + 1) * size // pieces)
+            yield Batch(batch.inputs[chosen], batch.targets[chosen], batch.index[chosen])
+
+    def _masses(self, step: Step, batch: Batch) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Of this rank's part, and of the whole batch."""
+        mine = masses(step, batch)
+        counts = 1.0 if self._counts[self.rank] else 0.0
+        sums = torch.stack([torch.as_tensor(mass, device=self.device).double() * counts for mass in mine.values()])
+        dist.all_reduce(sums)
+        tensors = {name for name, mass in mine.items() if isinstance(mass, Tensor)}
+        whole = {
+            name: total if name in tensors else float(len(self._index)) for name, total in zip(mine, sums, strict=True)
+        }
+        return mine, whole
+
+    def _whole(self, batch: Batch, values: Mapping[str, Tensor], outputs: Any, like: Computed) -> Computed:
+        """The sums over the ranks of their shares, and the outputs one after the other; ``self.batch`` goes with it."""
+        total: dict[str, Tensor] = {}
+        if values:
+            sums = torch.stack([value.detach().to(self.device).double() for value in values.values()])
+            dist.all_reduce(sums)
+            total = {name: part.to(value.dtype) for (name, value), part in zip(values.items(), sums, strict=True)}
+        inputs = self._gathered(batch.inputs) if self.needs_inputs else batch.inputs
+        self.batch = Batch(inputs, self._gathered(batch.targets), self._index)
+        parts = {name: total[f"part {name}"] for name in like.parts}
+        logged = {name: total[f"logged {name}"] for name in like.logged}
+        return Computed(total.get("loss"), self._gathered(outputs), parts, logged)
+
+    def _gathered(self, value: Any) -> Any:
+        """What the ranks have of a batch, one after the other: a tensor, a list, or dicts and tuples of tensors."""
+        if isinstance(value, list):
+            everyone: list[Any] = [None] * self.world
+            dist.all_gather_object(everyone, value[: self._counts[self.rank]])
+            return [one for those in everyone for one in those]
+        leaves, structure = tree_flatten(value)
+        return tree_unflatten([self._rows(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves], structure)
+
+    def _rows(self, tensor: Tensor) -> Tensor:
+        """(b, ...) of each rank to (B, ...): as bytes, since not every backend moves every number format."""
+        own, most = self._counts[self.rank], max(self._counts)
+        if tensor.dim() == 0 or len(tensor) != (own or len(self._index)):
+            return tensor.detach()  # no number a sample
+        shape, width = tensor.shape[1:], tensor[:1].numel() * tensor.element_size()
+        sent = torch.zeros(most * width, dtype=torch.uint8, device=tensor.device)
+        sent[: own * width] = tensor.detach()[:own].contiguous().flatten().view(torch.uint8)
+        received = [torch.empty_like(sent) for _ in range(self.world)]
+        dist.all_gather(received, sent)
+        rows = [
+            one[: count * width].view(tensor.dtype).view(count, *shape)
+            for one, count in zip(received, self._counts, strict=True)
+            if count
+        ]
+        return torch.cat(rows)
+
+    # -- the wrapping --------------------------------------------------------------------------------------------
+
+    def _wrap(self, run: "Runner") -> DistributedDataParallel:
+        """The step as DDP has it: anew where parameters were frozen, or let loose, since the last one."""
+        learning = [parameter.requires_grad for parameter in run.step.parameters()]
+        if self._wrapped is None or learning != self._learning:
+            if self._wrapped is not None:
+                self._wrapped = None
+                gc.collect()  # its hooks on the gradients go with it
+            unused = bool(run.builder.values["unused_parameters"])
+            self._wrapped = DistributedDataParallel(run.step, find_unused_parameters=unused)
+            self._learning, self._looked = learning, unused
+        return self._wrapped
+
+    def _name_unused(self, run: "Runner") -> None:
+        """End here where a parameter took no part: DDP would wait for its gradient, and average none of the others.
+
+        Raises:
+            PegboardError: some did not.
+        """
+        self._looked = True
+        unused = [n for n, p in run.model.named_parameters() if p.requires_grad and p.grad is None]
+        if unused:
+            more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
+            raise PegboardError(
+                f"{', '.join(unused[:5])}{more} got no gradient in the first step: on several ranks each parameter "
+                "must take part in every step; freeze it (freeze=[...]), or set unused_parameters=True (slower)"
+            )
+
+    def note_batch_norm(self, model: nn.Module) -> None:
+        """Say that batch norm sees each rank's part alone."""
+        alone = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        if any(not isinstance(module, nn.SyncBatchNorm) for module in alone):
+            logger.info(
+                "batch norm takes its means over each rank's 1/%d of a batch, and checkpoints hold the first rank's: "
+                "figures are those of smaller batches; sync_batchnorm=True takes them over all",
+                self.world,
+            )
+
+    # -- agreement -----------------------------------------------------------------------------------------------
+
+    def agree(self, run: "Runner") -> None:
+        """Stop every rank after the same iteration if one wants to; called by all at the same places of the loop."""
+        wants = torch.tensor([bool(self.stop_reason), self.interrupted], dtype=torch.int32)
+        dist.all_reduce(wants, dist.ReduceOp.MAX)
+        stop, interrupted = wants.tolist()
+        if stop and not run.stop_reason:
+            reasons: list[Any] = [None] * self.world
+            dist.all_gather_object(reasons, self.stop_reason)
+            run.stop_reason = next(filter(None, reasons))
+            logger.info("%s: every rank stops after this iteration, and the state is saved", run.stop_reason)
+        run.interrupted = run.interrupted or bool(interrupted)
+
+    def runs(self, hook: Hook) -> bool:
+        """Is a hook called on this rank?"""
+        return self.first or hook.ranks == "all"
+
+
+def _shares(computed: Computed, mine: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What a part of a batch adds to the figures of the whole: ``"loss"``, ``"part NAME"`` and ``"logged NAME"``."""
+    parts = {f"part {name}": share_of(name, part, mine, whole) for name, part in computed.parts.items()}
+    shares = dict(parts)
+    if parts:
+        shares["loss"] = torch.stack(list(parts.values())).sum()
+    elif computed.loss is not None:
+        shares["loss"] = share_of("", computed.loss, mine, whole)
+    for name, value in computed.logged.items():
+        shares[f"logged {name}"] = share_of("logged", torch.as_tensor(value, dtype=torch.float64).detach(), mine, whole)
+    return shares
+
+
+def _joined(outputs: list[Any]) -> Any:
+    """The outputs of pieces as those of one batch."""
+    flat = [tree_flatten(one) for one in outputs]
+    leaves = [
+        torch.cat([one.detach() for one in same]) if isinstance(same[0], Tensor) and same[0].dim() else same[0]
+        for same in zip(*(leaves for leaves, _ in flat), strict=True)
+    ]
+    return tree_unflatten(leaves, flat[0][1])
