@@ -41,7 +41,7 @@ class Watchdog(Hook):
         self.file: IO[str] | None = None
 
     def before_train(self, run: "Runner") -> None:
-        name = "stacks.txt" if run.ranks is None else f"stacks_rank{run.ranks.rank}.txt"
+        name = "stacks.txt" if run.ranks.first else f"stacks_rank{run.ranks.rank}.txt"
         self.file = (run.folder / name).open("a", encoding="utf-8")
         self._set(time.monotonic())
 

@@ -35,7 +35,7 @@ class Interrupts:
         text, self.status = SIGNALS[signal.Signals(number).name]
         self.runner.interrupt(f"interrupted by {text}")
         signal.signal(signal.SIGINT, self._second)
-        if self.runner.ranks is not None:
+        if self.runner.ranks.several:
             return  # said once all agree: a launcher sends this also to those whose peer has died
         _say(f"{text}: the state is saved after this iteration; Ctrl-C ends the run at once, without\n")
 

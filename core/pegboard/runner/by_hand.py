@@ -78,7 +78,7 @@ def take_over(run: "Runner") -> ByHand | None:
         return None
     if problems := list(steps_by_hand(run.config, run.builder.values)):
         raise ConfigError(problems)
-    if run.ranks is not None:
+    if run.ranks.several:
         message = "its training_step steps the optimizers itself, so nothing joins the gradients of several processes"
         raise ConfigError([run.config.problem("model", f"{message}; run it in one")])
     optimizers = ByHand(run.optimizer, stepped=run.resume is not None)

@@ -23,11 +23,12 @@ from pegboard.runner.by_hand import ByHand, named
 from pegboard.runner.figures import Figures
 from pegboard.runner.groups import take_in
 from pegboard.runner.lock import FolderLock
+from pegboard.runner.one_process import OneProcess
 from pegboard.runner.phases import Phase
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.speed import Speed
 from pegboard.runner.state import gather, gather_hooks, load_weights
-from pegboard.runner.step import Computed, Step, gradients, taken_by_hand
+from pegboard.runner.step import Computed, Step, taken_by_hand
 from pegboard.weights.freezing import Freezing
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Runner:
         model, step, optimizer, schedules, metrics, hooks: the parts. train_loader, val_loader: the data.
         final, best: the last and best of each ``"train/..."`` and ``"val/..."`` figure; best with its epoch.
         hook_seconds: what each hook has taken so far.
-        ranks: the processes that the run is made of; None for a single one.
+        ranks: the processes that the run is made of.
     """
 
     # Filled by prepare.py before the loop begins.
@@ -88,7 +89,7 @@ class Runner:
     skip: non_finite.Skip | None
     figures: Figures
     speed: Speed
-    ranks: "Ranks | None" = None
+    ranks: "OneProcess | Ranks"
     folder: Path
     checkpoints: Checkpoints
     summary: dict[str, Any]
@@ -122,6 +123,7 @@ class Runner:
         self._save_asked = False
         self.save_failure = ""  # why the last save failed
         self.lock = FolderLock()
+        self.ranks = OneProcess()
 
     # -- what a user calls ---------------------------------------------------------------------------------------
 
@@ -144,8 +146,7 @@ class Runner:
                     self.validate()
                 self.write_record()
                 self.save_if_asked()
-                if self.ranks is not None:
-                    self.ranks.agree(self)
+                self.ranks.agree(self)
                 if self.stop_reason or self.iteration >= self.total_iterations:
                     break
                 if self.iteration >= self.phases[self.phase].end:
@@ -217,8 +218,7 @@ class Runner:
         for batch in self.speed.waiting(self.batches()):
             self.call("before_train_iter", batch=batch)
             computed = self.train_step(batch)  # stays on the device: no synchronisation here
-            if self.ranks is not None:
-                batch = self.ranks.batch  # the whole one; this rank has run its part
+            batch = self.ranks.whole(batch)  # of which this process may have run a part
             if not self.step_skipped:
                 self.figures.add(computed, batch)
                 for name, value in computed.logged.items():
@@ -234,8 +234,7 @@ class Runner:
             if self.iteration % self.val_iterations == 0:
                 self.validate_in_epoch()
             self.save_if_asked()
-            if self.ranks is not None:
-                self.ranks.agree(self)
+            self.ranks.agree(self)
             if self.stop_reason:
                 return
         if not self.workers_gone:
@@ -244,10 +243,7 @@ class Runner:
     def batches(self) -> Iterator[Batch]:
         """What is left of the epoch; data that fails does so between two iterations, and the state is saved first."""
         try:
-            if self.ranks is None:
-                yield from self.train_loader.batches(self.epoch, start=self.position)
-            else:
-                yield from self.ranks.batches(self.train_loader, self.epoch, self.position)
+            yield from self.ranks.batches(self.train_loader, self.epoch, self.position)
         except Exception as error:
             if self.interrupted:  # the signal has ended the workers too
                 logger.info("%s", error)
@@ -270,10 +266,7 @@ class Runner:
         self.optimizer.zero_grad()
         if self.skip is not None:
             self.skip.before_forward()
-        if self.ranks is None:
-            computed = gradients(self.step, batch, self.accumulate, self.scaler)
-        else:
-            computed = self.ranks.gradients(self, batch)
+        computed = self.ranks.gradients(self, batch)
         self.call("after_backward")
         self.clip_gradients()
         if self.skip is not None and computed.loss is not None:
@@ -296,10 +289,7 @@ class Runner:
         def closure() -> Tensor | None:
             self.seed_model_randomness()  # the same dropout each time
             self.optimizer.zero_grad()
-            if self.ranks is None:
-                result = gradients(self.step, batch, self.accumulate, None)
-            else:
-                result = self.ranks.gradients(self, batch)
+            result = self.ranks.gradients(self, batch)
             if not first:
                 self.call("after_backward")
             self.clip_gradients()
@@ -367,22 +357,17 @@ class Runner:
         """Loss and metrics over a loader's samples, each counted once; None if an interrupt came between."""
         self.step.eval()
         figures = Figures(self.builder.metrics())
-        if self.ranks is not None:
-            self.ranks.same_buffers(self.step)
+        self.ranks.same_buffers(self.step)
         with torch.inference_mode():
-            for number, batch in enumerate(loader.batches(0) if self.ranks is None else self.ranks.batches(loader, 0)):
-                if self.ranks is not None:
-                    self.ranks.agree(self)
+            for number, batch in enumerate(self.ranks.batches(loader, 0)):
+                self.ranks.agree(self)
                 if self.interrupted:
                     return None
                 if number == self.limit:
                     break
                 self.call(f"before_{split}_iter", batch=batch)
-                if self.ranks is None:
-                    computed = self.step(batch)
-                else:
-                    computed = self.ranks.evaluated(self.step, batch)
-                    batch = self.ranks.batch
+                computed = self.ranks.evaluated(self.step, batch)
+                batch = self.ranks.whole(batch)
                 figures.add(computed, batch)
                 self.call(f"after_{split}_iter", batch=batch, outputs=computed.outputs)
         return figures.compute()
@@ -438,14 +423,11 @@ class Runner:
 
     def stop(self, reason: str) -> None:
         """End the run after this iteration; the state is saved."""
-        who = self if self.ranks is None else self.ranks  # of several ranks all stop at once, when they agree on it
-        who.stop_reason = who.stop_reason or reason
+        self.ranks.want_stop(self, reason, interrupted=False)
 
     def interrupt(self, reason: str = "interrupted") -> None:
         """End the run as soon as may be, also in the middle of a validation; safe to call from a signal handler."""
-        who = self if self.ranks is None else self.ranks
-        who.interrupted = True
-        self.stop(reason)
+        self.ranks.want_stop(self, reason, interrupted=True)
 
     def save(self) -> None:
         """Ask for a checkpoint; the loop writes one after all hooks of this point were called."""
@@ -458,10 +440,8 @@ class Runner:
             try:
                 method(self, **given)
             except Exception as error:
-                alone = (
-                    self.ranks is None or self.hooks[name].ranks == "first"
-                )  # one that is off on some ranks misleads
-                if self.hooks[name].essential or isinstance(error, ConfigError) or not alone:
+                everywhere = self.ranks.several and self.hooks[name].ranks == "all"  # off on some ranks, it misleads
+                if self.hooks[name].essential or isinstance(error, ConfigError) or everywhere:
                     error.add_note(f"in hook {name!r} at {point}")
                     raise
                 logger.exception("hook %r failed at %s and is switched off; training goes on", name, point)
@@ -550,7 +530,7 @@ class Runner:
     @property
     def writes(self) -> bool:
         """Is this the process whose files the run folder holds? Of several ranks the first one is."""
-        return self.ranks is None or self.ranks.first
+        return self.ranks.first
 
     @property
     def epoch_in_progress(self) -> int:
@@ -574,13 +554,12 @@ class Runner:
         """Take these hooks; per point only those are called that define it."""
         self.hooks = hooks
         self.hook_seconds = dict.fromkeys(hooks, 0.0)
-        if self.ranks is not None:
-            self.ranks.needs_inputs = any(hook.needs_inputs for hook in hooks.values())
+        self.ranks.use(hooks)
         for point, methods in self._points.items():
             methods[:] = [
                 (name, getattr(hook, point))
                 for name, hook in hooks.items()
-                if hasattr(hook, point) and (self.ranks is None or self.ranks.runs(hook))
+                if hasattr(hook, point) and self.ranks.runs(hook)
             ]
 
     def _switch_off(self, name: str) -> None:

@@ -164,7 +164,7 @@ def _lengths(run: "Runner") -> None:
 def _parts(run: "Runner", fresh: bool) -> None:
     builder = run.builder
     run.model = builder.model(fresh)
-    if run.ranks is not None:
+    if run.ranks.several:
         run.model = _batch_norm(run, run.model)
     run.freezing = Freezing(run.model)
     run.step = builder.step(run.model)

@@ -39,6 +39,7 @@ class Ranks:
         stop_reason, interrupted: what this rank wants; the run stops once ``agree`` has told the others.
     """
 
+    several = True
     batch: Batch
 
     def __init__(self, here: Place, device: torch.device) -> None:
@@ -95,6 +96,10 @@ class Ranks:
         computed = step(batch)
         counted = mine if self._counts[self.rank] else dict.fromkeys(mine, 0.0)
         return self._whole(batch, _shares(computed, counted, whole), computed.outputs, computed)
+
+    def whole(self, batch: Batch) -> Batch:
+        """The batch of which this rank has just run its part."""
+        return self.batch
 
     def same_buffers(self, step: Step) -> None:
         """Give every rank those of the first, which checkpoints hold: batch norm's means differ between ranks."""
@@ -213,6 +218,15 @@ class Ranks:
             run.stop_reason = next(filter(None, reasons))
             logger.info("%s: every rank stops after this iteration, and the state is saved", run.stop_reason)
         run.interrupted = run.interrupted or bool(interrupted)
+
+    def want_stop(self, run: "Runner", reason: str, interrupted: bool) -> None:
+        """Of several ranks all stop at once, when they agree on it."""
+        self.stop_reason = self.stop_reason or reason
+        self.interrupted = self.interrupted or interrupted
+
+    def use(self, hooks: Mapping[str, Hook]) -> None:
+        """Do they need the inputs of the other ranks too?"""
+        self.needs_inputs = any(hook.needs_inputs for hook in hooks.values())
 
     def runs(self, hook: Hook) -> bool:
         """Is a hook called on this rank?"""

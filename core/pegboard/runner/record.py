@@ -49,7 +49,7 @@ def make_folder(run: "Runner") -> None:
     """
     if run.writes:
         _make_folder(run)
-    if run.ranks is not None:
+    if run.ranks.several:
         run.folder = Path(distributed.from_first(str(run.folder) if run.writes else None))
         run.checkpoints = Checkpoints(run.folder / "checkpoints")
 
@@ -83,7 +83,7 @@ def kept(run: "Runner") -> Iterator[None]:
     """Around a run: its log file, its environment, and its summary, however it ends."""
     started = time.perf_counter()
     outcome = "failed"
-    log = "log.txt" if run.writes else f"log_rank{run.ranks.rank}.txt"  # type: ignore[union-attr]  # of a later rank
+    log = "log.txt" if run.writes else f"log_rank{run.ranks.rank}.txt"
     with run.lock, LogFile(run.folder / log):
         found = environment(run)
         run.begins_in(found)
