@@ -13,7 +13,7 @@ from pegboard.hooks.hook import POINTS, WHEN
 from pegboard.registry import BOARDS, Entry, Registry
 
 MADE = "<!-- Made by `pegboard docs --write docs`; change the code, not this page. -->\n\n"
-PLUGIN_HOOKS = ("pegboard_register", "pegboard_check", "pegboard_commands")
+PLUGIN_HOOKS = ("pegboard_register", "pegboard_check", "pegboard_commands", "pegboard_examples")
 
 
 def reference_pages() -> Iterator[tuple[str, str]]:
