@@ -45,7 +45,7 @@ def commands() -> dict[str, AddArguments]:
     """Every command by name, those of plugins too, with what declares its arguments."""
     found: dict[str, AddArguments] = {}
     for name in cli.COMMANDS:
-        found[name] = import_module(f"pegboard.cli.{name}_command").add_arguments
+        found[name] = import_module(f"pegboard.cli.{name.replace('-', '_')}_command").add_arguments
     for plugin, added in ask_each("pegboard_commands"):
         assert isinstance(added, dict), f"{plugin}: {added}"
         found |= {name: command[1] for name, command in added.items()}

@@ -30,7 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
         load_plugin(plugin, Path.cwd())
     if arguments.write is not None:
         return _write(Path(arguments.write) / "reference")
-    say("\n".join(_pages(arguments.name)).rstrip())
+    for line in "\n".join(_pages(arguments.name)).rstrip().splitlines():
+        say(line)
     return 0
 
 

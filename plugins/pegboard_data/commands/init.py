@@ -1,6 +1,7 @@
 """``pegboard init [FOLDER]``."""
 
 import argparse
+import os
 import re
 import shlex
 import sys
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if source.is_file():
         raise DataError(f"{source} is a file; expected a folder of class folders")
     out = Path(arguments.out).expanduser() if arguments.out is not None else _beside(source)
-    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+    if source.is_dir() and Path(os.path.realpath(out)).is_relative_to(source.resolve()):
         raise DataError(f"--out {out} lies among the images, and would be taken for a class; expected another folder")
     if (out / "config.py").exists():
         raise DataError(f"{out} holds a config.py already; expected another folder, by --out")
