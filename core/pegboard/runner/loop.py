@@ -17,17 +17,16 @@ from pegboard.errors import CheckpointError, ConfigError, DataError
 from pegboard.hooks.hook import POINTS, Hook
 from pegboard.pictures import Pictures, Shown
 from pegboard.randomness import hashed
-from pegboard.runner import non_finite, prepare, record
+from pegboard.runner import non_finite, prepare, record, records
 from pegboard.runner.build import Builder, Split
 from pegboard.runner.by_hand import ByHand, named
 from pegboard.runner.figures import Figures
-from pegboard.runner.groups import take_in
 from pegboard.runner.lock import FolderLock
 from pegboard.runner.one_process import OneProcess
-from pegboard.runner.phases import Phase
+from pegboard.runner.phases import Phase, enter
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.speed import Speed
-from pegboard.runner.state import gather, gather_hooks, load_weights
+from pegboard.runner.state import load_weights, save
 from pegboard.runner.step import Computed, Step, taken_by_hand
 from pegboard.weights.freezing import Freezing
 
@@ -144,13 +143,13 @@ class Runner:
             while True:
                 if self.validation_due:
                     self.validate()
-                self.write_record()
+                records.write(self)
                 self.save_if_asked()
                 self.ranks.agree(self)
                 if self.stop_reason or self.iteration >= self.total_iterations:
                     break
                 if self.iteration >= self.phases[self.phase].end:
-                    self.enter_phase(self.phase + 1)
+                    enter(self, self.phase + 1)
                 self.train_epoch()
             self.call("after_train")
             self.save_if_asked()
@@ -187,27 +186,6 @@ class Runner:
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
-    def enter_phase(self, number: int) -> None:
-        """What is frozen, the batch size, the rates and the schedules of the phase that begins, or goes on."""
-        self.phase, phase = number, self.phases[number]
-        frozen = self.freezing.apply(phase.freeze)
-        self.train_loader.batch_size = phase.batch_size
-        self.per_epoch = len(self.train_loader)
-        self.log_iterations = self.builder.duration("log_every").iterations(self.per_epoch)
-        take_in(self.optimizer, self.rates)
-        if not self.builder.values["scheduler"]:  # a schedule of the whole run goes on across its phases
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                follows = phase.lr is not None and group["lr_mult"] is not None
-                group["lr"] = phase.lr * group["lr_mult"] if follows else rate
-                group.pop("initial_lr", None)
-            self.schedules = self.builder.schedules(
-                self.optimizer, phase.scheduler, f"phases.{number}.scheduler", phase.end - phase.start, phase.epochs
-            )
-        if len(self.phases) > 1 or frozen:
-            lr, size = self.optimizer.param_groups[0]["lr"], phase.batch_size
-            still = f"{len(frozen)} tensors frozen" if frozen else "nothing frozen"
-            logger.info("phase %d of %d: %s, batch size %d, lr %g", number + 1, len(self.phases), still, size, lr)
-
     def train_epoch(self) -> None:
         """One pass over the training data, from ``self.position`` (above 0 after a resume)."""
         self.step.train()
@@ -228,7 +206,7 @@ class Runner:
                 schedule.after("iter")
             self.call("after_train_iter", batch=batch, loss=computed.loss, outputs=computed.outputs)
             if self.iteration % self.log_iterations == 0:
-                self.log_iteration()
+                records.write_iteration(self)
             if self.position >= self.per_epoch or self.iteration >= self.phases[self.phase].end:
                 break  # validated and saved after the epoch has ended, so that no resume begins between the two
             if self.iteration % self.val_iterations == 0:
@@ -333,7 +311,7 @@ class Runner:
         self.speed.read(self.iteration, self.figures.total)
         self.validation_due = True
         self.validate()
-        self.write_record()
+        records.write(self)
         self.step.train()
         self.speed.start(self.iteration, self.figures.total)
 
@@ -433,6 +411,12 @@ class Runner:
         """Ask for a checkpoint; the loop writes one after all hooks of this point were called."""
         self._save_asked = True
 
+    def save_if_asked(self) -> None:
+        """Write one checkpoint, however many hooks asked for it."""
+        if self._save_asked:
+            self._save_asked = False
+            save(self)
+
     def call(self, point: str, **given: Any) -> None:
         """Call each hook that defines ``point``, in config order."""
         for name, method in self._points[point]:
@@ -447,64 +431,6 @@ class Runner:
                 logger.exception("hook %r failed at %s and is switched off; training goes on", name, point)
                 self._switch_off(name)
             self.hook_seconds[name] += perf_counter() - started
-
-    # -- records and checkpoints ---------------------------------------------------------------------------------
-
-    def log_iteration(self) -> None:
-        """Put the training loss since the last time, and the learning rates, into a record of their own."""
-        self.speed.read(self.iteration, self.figures.total)
-        loss = self.figures.recent_loss()
-        non_finite.stop(self)
-        groups = self.optimizer.param_groups
-        self.pending |= {"loss": loss, "lr": groups[0]["lr"]}
-        if self.save_failure:
-            self.save()  # the disk may have been freed
-        if len(groups) > 1:
-            self.pending |= {f"lr/{group.get('name', 'added')}": group["lr"] for group in groups}
-        self.write_record()
-
-    def write_record(self) -> None:
-        """Hand what was logged since the last record to the hooks, as floats."""
-        if not self.pending or self.validation_due:
-            return
-        values = {name: float(value) for name, value in self.pending.items()}
-        self.pending = {}
-        epoch = self.epoch_in_progress
-        for name, value in values.items():
-            if name.startswith(("train/", "val/")):
-                self.final[name] = value
-                self._keep_best(name, value, epoch)
-        self.call("on_log", values={"epoch": epoch, "iteration": self.iteration, **values})
-
-    def _keep_best(self, name: str, value: float, epoch: int) -> None:
-        metric = self.figures.metrics.get(name.partition("/")[2])
-        higher = getattr(metric, "higher_is_better", None) if metric is not None else False
-        if higher is None:  # a metric that does not say has no best
-            return
-        known = self.best.get(name)
-        if known is None or (value > known[0] if higher else value < known[0]):
-            self.best[name] = (value, epoch)
-
-    def save_if_asked(self) -> None:
-        """Write one checkpoint, however many hooks asked for it."""
-        if not self._save_asked:
-            return
-        self._save_asked = False
-        try:
-            state = gather(self)
-            non_finite.stop(self)
-            non_finite.refuse_weights(self)
-            self.call("before_checkpoint", state=state)
-            state["hooks"] = gather_hooks(self)  # after the call: a hook may bring its own state up to date there
-            path = self.checkpoints.path_of(self.iteration)
-            if self.writes:
-                self.checkpoints.save(state, self.keep_checkpoints)
-        except OSError as error:  # a full disk may be freed; the older checkpoints stay
-            self.save_failure = f"the state at iteration {self.iteration} could not be saved: {error}"
-            logger.error("%s; training goes on, and the next record tries again", self.save_failure)
-            return
-        self.save_failure = ""
-        self.call("after_checkpoint", path=path)
 
     # -- the inside of a step ------------------------------------------------------------------------------------
 

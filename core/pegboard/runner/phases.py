@@ -1,13 +1,20 @@
 """The stages of a run: how long each lasts, what is frozen in it, and at what batch size and rate it trains."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pegboard.config import batch_size as sizes
 from pegboard.config.duration import Duration
 from pegboard.data.loader import Loader
 from pegboard.errors import DataError
+from pegboard.runner.groups import take_in
+
+if TYPE_CHECKING:
+    from pegboard.runner.loop import Runner
+
+logger = logging.getLogger("pegboard")
 
 
 @dataclass(frozen=True)
@@ -61,3 +68,25 @@ def plan(values: Mapping[str, Any], loader: Loader, limit: int | None, world: in
             )
         )
     return phases
+
+
+def enter(run: "Runner", number: int) -> None:
+    """What is frozen, the batch size, the rates and the schedules of the phase that begins, or goes on."""
+    run.phase, phase = number, run.phases[number]
+    frozen = run.freezing.apply(phase.freeze)
+    run.train_loader.batch_size = phase.batch_size
+    run.per_epoch = len(run.train_loader)
+    run.log_iterations = run.builder.duration("log_every").iterations(run.per_epoch)
+    take_in(run.optimizer, run.rates)
+    if not run.builder.values["scheduler"]:  # a schedule of the whole run goes on across its phases
+        for group, rate in zip(run.optimizer.param_groups, run.rates, strict=True):
+            follows = phase.lr is not None and group["lr_mult"] is not None
+            group["lr"] = phase.lr * group["lr_mult"] if follows else rate
+            group.pop("initial_lr", None)
+        run.schedules = run.builder.schedules(
+            run.optimizer, phase.scheduler, f"phases.{number}.scheduler", phase.end - phase.start, phase.epochs
+        )
+    if len(run.phases) > 1 or frozen:
+        lr, size = run.optimizer.param_groups[0]["lr"], phase.batch_size
+        still = f"{len(frozen)} tensors frozen" if frozen else "nothing frozen"
+        logger.info("phase %d of %d: %s, batch size %d, lr %g", number + 1, len(run.phases), still, size, lr)

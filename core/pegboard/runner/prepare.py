@@ -22,7 +22,7 @@ from pegboard.runner.dry_run import dry_run, same_randomness
 from pegboard.runner.figures import Figures
 from pegboard.runner.groups import add_again
 from pegboard.runner.non_finite import Skip
-from pegboard.runner.phases import plan
+from pegboard.runner.phases import enter, plan
 from pegboard.runner.speed import Speed
 from pegboard.runner.state import load_weights, refuse_other_layout, restore
 from pegboard.weights.freezing import Freezing
@@ -66,7 +66,7 @@ def rehearsal(run: "Runner", fresh: bool) -> None:
         _data(run)
         _lengths(run)
         _parts(run, fresh)
-        run.enter_phase(run.resume["phase"] if run.resume else 0)
+        enter(run, run.resume["phase"] if run.resume else 0)
         if run.limit is None:
             _compare_horizons(run)
 

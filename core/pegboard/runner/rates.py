@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pegboard.runner import prepare
+from pegboard.runner.phases import enter
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
@@ -32,7 +33,7 @@ def rehearse(run: "Runner") -> Rates:
     epochs: list[int] = []
     for number, phase in enumerate(run.phases):
         if number:
-            run.enter_phase(number)
+            enter(run, number)
         for iteration in range(phase.start, phase.end):
             for history, group in zip(rates, run.optimizer.param_groups, strict=True):
                 history.append(float(group["lr"]))

@@ -1,5 +1,6 @@
-"""What a resume needs: gathered from a run, and put back into one."""
+"""What a resume needs: gathered from a run, saved, and put back into one."""
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +9,13 @@ from torch.nn.parameter import is_lazy
 
 from pegboard.config.dump import to_data
 from pegboard.errors import CheckpointError
-from pegboard.runner import changes, pinned
+from pegboard.runner import changes, non_finite, pinned
 from pegboard.runner.groups import added
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
+
+logger = logging.getLogger("pegboard")
 
 VERSION = 3  # of the layout below
 
@@ -148,3 +151,22 @@ def _alien(value: Any) -> str:
     if isinstance(value, list | tuple):
         return next(filter(None, (_alien(part) for part in value)), "")
     return "" if value is None or isinstance(value, bool | int | float | str | bytes | Tensor) else type(value).__name__
+
+
+def save(run: "Runner") -> None:
+    """Write a checkpoint; where the disk refuses it, the next record tries again."""
+    try:
+        state = gather(run)
+        non_finite.stop(run)
+        non_finite.refuse_weights(run)
+        run.call("before_checkpoint", state=state)
+        state["hooks"] = gather_hooks(run)  # after the call: a hook may bring its own state up to date there
+        path = run.checkpoints.path_of(run.iteration)
+        if run.writes:
+            run.checkpoints.save(state, run.keep_checkpoints)
+    except OSError as error:  # a full disk may be freed; the older checkpoints stay
+        run.save_failure = f"the state at iteration {run.iteration} could not be saved: {error}"
+        logger.error("%s; training goes on, and the next record tries again", run.save_failure)
+        return
+    run.save_failure = ""
+    run.call("after_checkpoint", path=path)
