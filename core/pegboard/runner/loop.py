@@ -17,7 +17,7 @@ from pegboard.errors import CheckpointError, ConfigError, DataError
 from pegboard.hooks.hook import POINTS, Hook
 from pegboard.pictures import Pictures, Shown
 from pegboard.randomness import hashed
-from pegboard.runner import non_finite, prepare, record, records
+from pegboard.runner import logged, non_finite, prepare, record
 from pegboard.runner.build import Builder, Split
 from pegboard.runner.by_hand import ByHand, named
 from pegboard.runner.figures import Figures
@@ -143,7 +143,7 @@ class Runner:
             while True:
                 if self.validation_due:
                     self.validate()
-                records.write(self)
+                logged.write(self)
                 self.save_if_asked()
                 self.ranks.agree(self)
                 if self.stop_reason or self.iteration >= self.total_iterations:
@@ -206,7 +206,7 @@ class Runner:
                 schedule.after("iter")
             self.call("after_train_iter", batch=batch, loss=computed.loss, outputs=computed.outputs)
             if self.iteration % self.log_iterations == 0:
-                records.write_iteration(self)
+                logged.write_iteration(self)
             if self.position >= self.per_epoch or self.iteration >= self.phases[self.phase].end:
                 break  # validated and saved after the epoch has ended, so that no resume begins between the two
             if self.iteration % self.val_iterations == 0:
@@ -311,7 +311,7 @@ class Runner:
         self.speed.read(self.iteration, self.figures.total)
         self.validation_due = True
         self.validate()
-        records.write(self)
+        logged.write(self)
         self.step.train()
         self.speed.start(self.iteration, self.figures.total)
 
