@@ -48,7 +48,13 @@ def _origin(entry: Entry) -> str:
     release = ""
     if plugin is not None and plugin.distribution not in ("", "pegboard"):
         release = f" ({plugin.distribution} {plugin.version})"
-    return f"the plugin `{entry.plugin}`{release}: `{entry.address}`"
+    return f"the plugin `{entry.plugin}`{release}: `{defined_at(entry)}`"
+
+
+def defined_at(entry: Entry) -> str:
+    """``"package.module:name"`` where it is defined, whether or not it is loaded, or registered by another address."""
+    found = source.find(entry.address)
+    return f"{found[0].name}:{found[1].name}" if found else entry.address
 
 
 def _version(distribution: str) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from pegboard import source
 from pegboard.config import keys
 from pegboard.documents.boards import USE
-from pegboard.documents.part import in_words, part_page, table
+from pegboard.documents.part import defined_at, in_words, part_page, table
 from pegboard.hooks.hook import POINTS, WHEN
 from pegboard.registry import BOARDS, Entry, Registry
 
@@ -44,7 +44,7 @@ def board_page(board: Registry) -> str:
         lines += ["Pegboard's own: " + ", ".join(f"[{e.name}](#{e.name.lower()})" for e in own) + ".", ""]
     for entry in registered:
         if entry not in own:
-            lines += [f"`{entry.name}` is `{entry.address}`; the run fills in `{'`, `'.join(entry.supplied)}`.", ""]
+            lines += [f"`{entry.name}` is `{defined_at(entry)}`; the run fills in `{'`, `'.join(entry.supplied)}`.", ""]
     for bridge in board.bridges:
         shown = f"`pegboard plugins {board.name.upper()} '{bridge.name}:*'` lists those of your version"
         lines += [f"Of {bridge.library}, where it is installed: each by its own name; {shown}.", ""]
