@@ -24,11 +24,13 @@ if TYPE_CHECKING:
         OPTIMIZERS,
         SAMPLERS,
         SCHEDULERS,
+        STRATEGIES,
         TRANSFORMS,
         Boards,
         Registry,
     )
     from pegboard.runner import Runner
+    from pegboard.strategies import Strategy
 
 __version__ = "0.1.0"
 
@@ -49,11 +51,13 @@ _HOMES = {
         "OPTIMIZERS",
         "SAMPLERS",
         "SCHEDULERS",
+        "STRATEGIES",
         "TRANSFORMS",
         "Boards",
         "Registry",
     ),
     "pegboard.runner": ("Runner",),
+    "pegboard.strategies": ("Strategy",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -66,6 +70,7 @@ __all__ = [
     "OPTIMIZERS",
     "SAMPLERS",
     "SCHEDULERS",
+    "STRATEGIES",
     "TRANSFORMS",
     "Batch",
     "Boards",
@@ -88,6 +93,7 @@ __all__ = [
     "SampleHook",
     "Sampler",
     "Shown",
+    "Strategy",
     "Tracker",
     "Transform",
     "hookimpl",

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import torch
 
+from pegboard import shards
 from pegboard.errors import CheckpointError, did_you_mean
 from pegboard.torch_files import refuse_absurd, refuse_bomb
 
@@ -58,11 +59,14 @@ class Checkpoints:
         sha256 = write(path, state)
         entry = {"file": path.name, "iteration": state["iteration"], "epoch": state["epoch"], "sha256": sha256}
         entry["time"] = begun
+        if shards.KEY in state:
+            entry[shards.KEY] = state[shards.KEY]["folder"]
         entries = [known for known in self._sound_index() if known["file"] != path.name] + [entry]
         old, kept = entries[:-keep], entries[-keep:]
         self._write_index(kept)
         for known in old:
             (self.folder / known["file"]).unlink(missing_ok=True)
+        shards.remove_unused(self.folder, kept)
         return path
 
     def go_on_from(self, iteration: int) -> None:
@@ -79,6 +83,7 @@ class Checkpoints:
         for path in self.folder.iterdir():
             if re.fullmatch(rf"({NAME}|\.{re.escape(INDEX)}|[\w-]+\.pt)-\d+", path.name):
                 path.unlink()
+        shards.remove_unused(self.folder, entries)
         if not entries:  # the index is lost, and unlisted files are all there is
             return
         oldest = min(known["iteration"] for known in entries)
@@ -117,15 +122,18 @@ class Checkpoints:
             temporary.unlink(missing_ok=True)
         _sync_folder(self.folder)
 
-    def newest(self) -> tuple[Path, dict[str, Any]]:
+    def newest(self, whole: bool = True) -> tuple[Path, dict[str, Any]]:
         """The newest checkpoint that is whole, with its contents; a damaged one is passed over, and said so.
+
+        Args:
+            whole: as in ``load``.
 
         Raises:
             CheckpointError: there is none.
         """
         for path, sha256 in self._newest_first():
             try:
-                return path, load(path, sha256)
+                return path, load(path, sha256, whole)
             except CheckpointError as error:
                 logger.warning("%s; taking the one before", error)
         raise CheckpointError(f"there is no whole checkpoint in {self.folder}; start the run again")
@@ -194,8 +202,12 @@ def _sync_folder(folder: Path) -> None:
         os.close(number)
 
 
-def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
+def load(path: Path, sha256: str | None = None, whole: bool = True) -> dict[str, Any]:
     """What a checkpoint or weights file holds, on the CPU; only tensors and plain values are read, no code is run.
+
+    Args:
+        whole: read the tensors that lie beside a checkpoint, in parts that each rank has written; without, a resumed
+            run reads its own.
 
     Raises:
         CheckpointError: there is no such file, its bytes are not those that were written, or it would run code.
@@ -221,7 +233,9 @@ def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise CheckpointError(f"{path} holds a {type(loaded).__name__}; expected a dict of tensors")
     refuse_absurd(path, loaded)
-    return loaded
+    if shards.KEY in loaded:
+        loaded = shards.located(path, loaded)
+    return shards.whole(loaded) if whole else loaded
 
 
 def _listed_sha256(path: Path) -> str | None:

@@ -153,6 +153,11 @@ def from_first(value: Any) -> Any:
     return box[0]
 
 
+def local(tensor: Any) -> Any:
+    """A tensor's values that are in this process, sharing its memory: of one that is sharded the own part."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
 def launch(environ: Mapping[str, str] = os.environ) -> str | None:
     """What the attempts of one torchrun have in common; None where another launcher, or none, has started this."""
     if "TORCHELASTIC_RUN_ID" not in environ:

@@ -1,4 +1,4 @@
-"""The nine boards on which every part hangs by name, and the verbs to hang, find and build one."""
+"""The ten boards on which every part hangs by name, and the verbs to hang, find and build one."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -347,10 +347,11 @@ OPTIMIZERS = Registry("optimizers", "an optimizer")
 SCHEDULERS = Registry("schedulers", "a scheduler")
 HOOKS = Registry("hooks", "a hook")
 METRICS = Registry("metrics", "a metric")
+STRATEGIES = Registry("strategies", "a strategy")
 
 BOARDS: dict[str, Registry] = {
     board.name: board
-    for board in (DATASETS, SAMPLERS, TRANSFORMS, MODELS, LOSSES, OPTIMIZERS, SCHEDULERS, HOOKS, METRICS)
+    for board in (DATASETS, SAMPLERS, TRANSFORMS, MODELS, LOSSES, OPTIMIZERS, SCHEDULERS, HOOKS, METRICS, STRATEGIES)
 }
 
 
@@ -366,3 +367,4 @@ class Boards:
     schedulers = SCHEDULERS
     hooks = HOOKS
     metrics = METRICS
+    strategies = STRATEGIES

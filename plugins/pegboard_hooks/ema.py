@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pegboard import CheckpointError, Hook, PegboardError
+from pegboard.distributed import local
 from pegboard_hooks import weights_file
 
 if TYPE_CHECKING:
@@ -51,15 +52,15 @@ class EMA(Hook):
         self.evaluate = evaluate
         self.steps = 0
         self.averages: dict[str, Tensor] = {}  # by parameter name; filled when training begins
-        self._averages: list[Tensor] = []  # the same tensors, as torch._foreach wants them
+        self._averages: list[Tensor] = []  # this rank's values of them, as torch._foreach wants them
         self._weights: list[Tensor] = []  # the model's, in the same order
         self._trained: list[Tensor] = []  # copies of the weights while the averages stand in for them
 
     def before_train(self, run: "Runner") -> None:
         named = {name: weight for name, weight in run.model.named_parameters() if _is_averaged(weight)}
-        saved, self._weights = self.averages, list(named.values())
+        saved, self._weights = self.averages, [local(weight.detach()) for weight in named.values()]
         self.averages = {name: weight.detach().clone() for name, weight in named.items()}
-        self._averages = list(self.averages.values())
+        self._averages = [local(average) for average in self.averages.values()]
         if self.steps:  # resumed
             self._take_back(saved)
 
@@ -69,7 +70,7 @@ class EMA(Hook):
         }:
             odd = sorted(saved.keys() ^ self.averages.keys()) or ["of another shape"]
             raise CheckpointError(f"the averages of EMA do not fit the model: {', '.join(odd[:5])}")
-        torch._foreach_copy_(self._averages, [saved[name] for name in self.averages])
+        torch._foreach_copy_(self._averages, [local(saved[name]) for name in self.averages])
 
     def after_optimizer_step(self, run: "Runner") -> None:
         with torch.no_grad():
@@ -129,7 +130,7 @@ class EMA(Hook):
     def averaged(self, model: nn.Module) -> dict[str, Any]:
         """The model's state dict with the averages in the place of its weights: for others to load."""
         weights: dict[str, Any] = model.state_dict()
-        averages = {id(weight): average for weight, average in zip(self._weights, self._averages, strict=True)}
+        averages = {id(model.get_parameter(name)): average for name, average in self.averages.items()}
         for name, weight in model.named_parameters(remove_duplicate=False):  # tied ones have several names
             if id(weight) in averages:
                 weights[name] = averages[id(weight)]

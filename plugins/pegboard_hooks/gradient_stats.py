@@ -46,12 +46,12 @@ class GradientStats(Hook):
             return
         gradients = [weight.grad.detach() for weight in run.model.parameters() if weight.grad is not None]
         if gradients:
-            norm = torch.stack(torch._foreach_norm(gradients)).norm()
-            largest = torch.stack(torch._foreach_norm(gradients, float("inf"))).max()
+            norm = run.whole(torch.stack(torch._foreach_norm(gradients)).norm())
+            largest = run.whole(torch.stack(torch._foreach_norm(gradients, float("inf"))).max())
             scale = _scale(run, norm)
             run.log("grad/norm", norm / scale)
             run.log("grad/max", largest / scale)
-            run.log("grad/zeros", _zeros(gradients) / sum(gradient.numel() for gradient in gradients))
+            run.log("grad/zeros", run.whole(_zeros(gradients)) / sum(gradient.numel() for gradient in gradients))
 
 
 def _zeros(gradients: list[Tensor]) -> Tensor:

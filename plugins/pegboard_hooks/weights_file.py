@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def write(run: "Runner", name: str, weights: Mapping[str, Tensor], **more: Any) -> Path:
     """Write ``checkpoints/<name>.pt``, whole or not at all: weights, and what it takes to build and feed their model.
 
-    It is no checkpoint to resume from: neither optimizer nor schedules are in it.
+    Called on every rank. It is no checkpoint to resume from: neither optimizer nor schedules are in it.
 
     Args:
         weights: a state dict of the run's model.
@@ -26,6 +26,7 @@ def write(run: "Runner", name: str, weights: Mapping[str, Tensor], **more: Any) 
         CheckpointError: the disk is full, or the like.
     """
     path = run.folder / "checkpoints" / f"{name}.pt"
+    weights = run.whole(weights)
     if not run.writes:  # another rank does
         return path
     contents = {

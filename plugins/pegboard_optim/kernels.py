@@ -42,4 +42,6 @@ def _suits(arguments: Mapping[str, Any], supply: Mapping[str, Any]) -> bool:
         return False  # no fused kernel takes sparse gradients
     if supply.get("precision") == "fp16":  # after an overflow in the first step, SGD's would start from unset memory
         return False
+    if any(hasattr(parameter, "to_local") for parameter in parameters):  # sharded over ranks: SGD's cannot
+        return False
     return all(parameter.device.type == "cuda" and parameter.is_floating_point() for parameter in parameters)

@@ -66,7 +66,7 @@ def _start(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, 
 
     folder, path, state = _where(arguments, config) if distributed.is_first() else (None, None, None)
     folder, path = distributed.from_first((folder, path))
-    return folder, checkpoint.load(path) if path is not None and state is None else state
+    return folder, checkpoint.load(path, whole=False) if path is not None and state is None else state
 
 
 def _where(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, Path | None, dict[str, Any] | None]:
@@ -88,10 +88,10 @@ def _where(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, 
     elif Path(arguments.resume).is_file():
         file = Path(arguments.resume).resolve()
         in_run = file.parent.name == "checkpoints"
-        return folder or (file.parent.parent if in_run else None), file, checkpoint.load(file)
+        return folder or (file.parent.parent if in_run else None), file, checkpoint.load(file, whole=False)
     else:
         found = find_run(Path(arguments.resume))
-    return folder or found, *checkpoint.Checkpoints(found / "checkpoints").newest()
+    return folder or found, *checkpoint.Checkpoints(found / "checkpoints").newest(whole=False)
 
 
 def _name(arguments: argparse.Namespace, config: Config) -> str:

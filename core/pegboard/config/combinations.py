@@ -10,7 +10,7 @@ from pegboard.config.duration import Duration
 from pegboard.config.keys import OPTIMIZER_KEYS, optimizer_parts
 from pegboard.config.load import Config
 from pegboard.errors import Problem
-from pegboard.registry import MODELS
+from pegboard.registry import MODELS, STRATEGIES
 
 
 def contradictions(config: Config) -> Iterator[Problem]:
@@ -24,6 +24,11 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _phases(config, values.get("phases") or ())
     if values.get("model") and _takes_optimizers(values["model"]):
         yield from steps_by_hand(config, values)
+    strategy = values.get("strategy") or {"type": "DDP"}
+    if strategy["type"] != "DDP":  # which is left as it is without importing torch
+        factory: Any = STRATEGIES.find(strategy["type"]).factory
+        for path, message in factory.refuses(values):
+            yield config.problem(path, message)
     optimizers = optimizer_parts(values.get("optimizer"))
     for path, part in optimizers.items():
         for index, rule in enumerate(part.get("groups") or ()):

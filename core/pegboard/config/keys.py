@@ -111,6 +111,9 @@ RUN_KEYS: Mapping[str, Key] = {
     "channels_last": Key("bool", "memory layout of images and convolutions", default=False),
     "sync_batchnorm": Key("bool", "on several GPUs, batch norm's means over the whole batch", default=False),
     "unused_parameters": Key("bool", "on several ranks, allow steps that parameters take no part in", default=False),
+    "strategy": Key(
+        "part", "how several ranks hold the model: DDP each all of it, FSDP each a part", "strategies", {"type": "DDP"}
+    ),
     "accumulate": Key("int", "batches whose gradients make one optimizer step", default=1, at_least=1),
     "clip_grad": Key("options", "limit on the gradients before a step", options=CLIP_KEYS),
     "non_finite": Key(

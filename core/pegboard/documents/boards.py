@@ -49,4 +49,14 @@ a hook](../writing_a_hook.md) shows how.""",
 What is measured, by name: `metrics=dict(top1=dict(type="Accuracy"))` gives `train/top1` and `val/top1`.
 
 A metric has `update(outputs, targets)`, `compute()` and `reset()`, as torchmetrics' have.""",
+    "strategies": """\
+How the processes of a run (its ranks) hold the model, and join their gradients:
+`strategy=dict(type="FSDP", wrap=["layer*"])`. A single process holds all of it, whatever is written here.
+
+A strategy is a subclass of `pegboard.Strategy`: `wrap` takes the model over before the optimizer is built, `piece`
+stands around forward and backward of a part of a batch, `gather` puts tensors together again, `save` and `load` write
+and read checkpoints. Those that FSDP writes hold, in `checkpoints/`, a folder of safetensors files, which each rank
+writes for itself, beside the `.pt` that lists them with the SHA-256 of each; the index has that of the `.pt`. So a
+checkpoint counts only when all its files are whole, and nothing that is read can run code; but whoever can write to the
+run folder can also change the digests.""",
 }

@@ -16,3 +16,5 @@ def pegboard_register(boards: Boards) -> None:
     boards.hooks.add_lazy("Checkpoint", "pegboard.hooks.checkpoint:Checkpoint")
     boards.hooks.add_lazy("MetricsFile", "pegboard.hooks.metrics_file:MetricsFile")
     boards.hooks.add_lazy("Progress", "pegboard.hooks.progress:Progress")
+    boards.strategies.add_lazy("DDP", "pegboard.strategies.ddp:DDP")
+    boards.strategies.add_lazy("FSDP", "pegboard.strategies.fsdp:FSDP")

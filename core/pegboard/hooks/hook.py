@@ -105,12 +105,15 @@ class Hook:
     the first alone: right for one that writes or draws, wrong for one that steers, since all ranks must be steered
     alike. What is given after an iteration is the whole batch on every rank, with the model's outputs for all of it;
     its ``inputs`` only if a hook of the run says ``needs_inputs = True``, which costs moving them between the ranks.
-    Before an iteration the batch is the rank's own part.
+    Before an iteration the batch is the rank's own part. Under ``strategy=dict(type="FSDP")`` each rank holds a part of
+    every weight: ``run.whole(...)``, called on every rank, puts them together. A hook of ``ranks = "first"`` that runs
+    the model or reads its weights says ``reads_model = True``, and is refused there.
     """
 
     essential: ClassVar[bool] = False
     ranks: ClassVar[Literal["all", "first"]] = "all"
     needs_inputs: ClassVar[bool] = False
+    reads_model: ClassVar[bool] = False
     state: ClassVar[tuple[str, ...]] = ()
     fleeting: ClassVar[tuple[str, ...]] = ()
     steers: ClassVar[bool] = False

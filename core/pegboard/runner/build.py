@@ -22,13 +22,25 @@ from pegboard.data.loader import Loader
 from pegboard.data.samples import Samples
 from pegboard.errors import ConfigError, PegboardError, Problem
 from pegboard.hooks.hook import Hook
-from pegboard.registry import DATASETS, HOOKS, LOSSES, METRICS, MODELS, OPTIMIZERS, SAMPLERS, SCHEDULERS, TRANSFORMS
+from pegboard.registry import (
+    DATASETS,
+    HOOKS,
+    LOSSES,
+    METRICS,
+    MODELS,
+    OPTIMIZERS,
+    SAMPLERS,
+    SCHEDULERS,
+    STRATEGIES,
+    TRANSFORMS,
+)
 from pegboard.runner import horizon
 from pegboard.runner.groups import groups_of_each, parameter_groups
 from pegboard.runner.layer_decay import decayed
 from pegboard.runner.optimizers import Optimizers
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.step import Step, WeightedLosses
+from pegboard.strategies.strategy import Strategy
 from pegboard.weights.initialise import initialise
 from pegboard.weights.names import some
 from pegboard.weights.pretrained import load_pretrained
@@ -298,6 +310,13 @@ class Builder:
             if not isinstance(hook, Hook):
                 raise ConfigError([Problem(f"built a {type(hook).__name__}, which is no Hook", f"hooks.{name}")])
             built[name] = hook
+        return built
+
+    def strategy(self) -> Strategy:
+        """How the ranks of a run hold the model."""
+        built: Strategy = STRATEGIES.build(self.values["strategy"], "strategy", self.known)
+        if not isinstance(built, Strategy):
+            raise ConfigError([Problem(f"built a {type(built).__name__}, which is no Strategy", "strategy")])
         return built
 
     def duration(self, key: str) -> Duration:

@@ -34,6 +34,7 @@ MEANING: Mapping[str, str] = {
     "deterministic": "the numbers may differ in their last bits",
     "precision": "the numbers are computed otherwise from here on",
     "compile": "the numbers may differ in their last bits",
+    "strategy": "the numbers may differ in their last bits",
     "channels_last": "the numbers may differ in their last bits",
     "hooks": "a hook that is new begins without a past; the past of one that is gone is forgotten",
 }

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pegboard.runner.ranks import Ranks
 
 logger = logging.getLogger("pegboard")
+
+T = TypeVar("T")
 
 
 class Runner:
@@ -171,7 +173,7 @@ class Runner:
         if not hasattr(self, "model"):
             prepare.testing(self, split, state or {})
         elif state:
-            load_weights(self.model, state["model"])
+            load_weights(self.model, self.ranks.strategy.load(state)["model"])
         loader = self.builder.loader(split)
         trained_on, label = (state or {}).get("data"), prepare.label(loader)
         if trained_on is not None and "stand-in" in (trained_on, label) and label != trained_on:
@@ -368,6 +370,13 @@ class Runner:
         A tensor stays on its device until then.
         """
         self.pending[name] = value.detach() if isinstance(value, Tensor) else value
+
+    def whole(self, state: T) -> T:
+        """A state dict, or anything else made of the model's tensors, with each of them whole; called on every rank.
+
+        Of several ranks each may hold a part of them alone, as the run key ``strategy`` says.
+        """
+        return self.ranks.strategy.gather(state)
 
     def show(
         self,

@@ -6,7 +6,7 @@ epoch's end, a checkpoint), each still with the samples of its batch.
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pegboard import checkpoint
 from pegboard.data.batch import Batch
+from pegboard.distributed import local
 from pegboard.errors import ConfigError, PegboardError, Problem
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ class Skip:
             PegboardError: it is one too many.
         """
         # Those of fp16 are scaled up, and the scaler itself leaves out what overflows.
-        largest = _norms(run.model, math.inf).values() if run.scaler is None else ()
-        if bool(torch.stack([loss, *(size.to(loss) for size in largest)]).isfinite().all()):
+        own = {name: local(gradient) for name, gradient in _gradients(run.model).items()}
+        own = {name: gradient for name, gradient in own.items() if gradient.numel()}  # a rank may hold nothing of it
+        largest = _norms(own, math.inf).values() if run.scaler is None else ()
+        finite = torch.stack([loss, *(size.to(loss) for size in largest)]).isfinite().all()
+        if bool(run.ranks.strategy.everywhere(finite)):
             return False
         if self.buffers:
             torch._foreach_copy_(self.buffers, self.copies)
@@ -64,7 +68,7 @@ class Skip:
         what = "gradients are" if math.isfinite(float(loss)) else "loss is"
         message = f"the {what} not finite at iteration {run.iteration + 1}, {_samples(batch.index.tolist())}"
         if run.skipped > self.limit:
-            norms = gradient_norms(run.model)
+            norms = gradient_norms(run)
             raise PegboardError(
                 f"{message}: {run.skipped} steps were left out, more than non_finite.limit={self.limit}; "
                 f"gradient norms: {_largest(norms)}"
@@ -83,7 +87,7 @@ def stop(run: "Runner") -> None:
         return
     loss, behind, samples, before = run.figures.spoiled
     iteration = run.iteration - behind
-    norms = gradient_norms(run.model)
+    norms = gradient_norms(run)
     contents = {
         "iteration": iteration, "loss": loss, "samples": samples, "samples_before": before, "gradient_norms": norms,
     }  # fmt: skip
@@ -91,7 +95,7 @@ def stop(run: "Runner") -> None:
     other = f"; or the step of iteration {iteration - 1}, {_samples(before)}, spoiled the weights" if before else ""
     raise PegboardError(
         f"the training loss is {loss} at iteration {iteration}, {_samples(samples)}; gradient norms of iteration "
-        f"{run.iteration}: {_largest(norms)}{other if _bad_weights(run.model) else ''}. {_save(run, contents)}"
+        f"{run.iteration}: {_largest(norms)}{other if _bad_weights(run) else ''}. {_save(run, contents)}"
         "Lower the learning rate or set clip_grad; non_finite=dict(policy='skip') leaves such steps out"
     )
 
@@ -102,9 +106,9 @@ def refuse_weights(run: "Runner") -> None:
     Raises:
         PegboardError: some are not.
     """
-    if not (bad := _bad_weights(run.model)):
+    if not (bad := _bad_weights(run)):
         return
-    norms = gradient_norms(run.model)
+    norms = gradient_norms(run)
     contents: dict[str, Any] = {"iteration": run.iteration, "loss": None, "samples": [], "gradient_norms": norms}
     raise PegboardError(
         f"the weights are not finite after iteration {run.iteration}, though its loss was ({', '.join(bad[:5])}); "
@@ -113,24 +117,29 @@ def refuse_weights(run: "Runner") -> None:
     )
 
 
-def _bad_weights(model: nn.Module) -> list[str]:
+def _bad_weights(run: "Runner") -> list[str]:
     """Names of the parameters that learn and are not finite."""
-    learned = {n: p for n, p in model.named_parameters() if p.requires_grad and p.is_floating_point() and p.numel()}
+    named = run.model.named_parameters()
+    learned = {n: local(p.detach()) for n, p in named if p.requires_grad and p.is_floating_point() and p.numel()}
     if not learned:
         return []
-    sizes = torch.stack([weight.detach().abs().amax().double() for weight in learned.values()])
-    if bool(sizes.isfinite().all()):
+    sizes = [weight.abs().amax().double() if weight.numel() else weight.sum().double() for weight in learned.values()]
+    finite = run.ranks.strategy.everywhere(torch.stack(sizes).isfinite())
+    if bool(finite.all()):
         return []
-    return [name for name, size in zip(learned, sizes.tolist(), strict=True) if not math.isfinite(size)]
+    return [name for name, sound in zip(learned, finite.tolist(), strict=True) if not sound]
 
 
-def gradient_norms(model: nn.Module) -> dict[str, float]:
-    """The Euclidean norm of each parameter's gradient, by name, as the last step left it."""
-    return {name: float(norm) for name, norm in _norms(model, 2).items()}
+def gradient_norms(run: "Runner") -> dict[str, float]:
+    """The Euclidean norm of each parameter's gradient, by name, as the last step left it; called on every rank."""
+    return {name: float(norm) for name, norm in run.whole(_norms(_gradients(run.model), 2)).items()}
 
 
-def _norms(model: nn.Module, order: float) -> dict[str, Tensor]:
-    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None and p.grad.numel()}
+def _gradients(model: nn.Module) -> dict[str, Tensor]:
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None and p.grad.numel()}
+
+
+def _norms(gradients: Mapping[str, Tensor], order: float) -> dict[str, Tensor]:
     dense = [gradient.coalesce().values() if gradient.is_sparse else gradient for gradient in gradients.values()]
     return dict(zip(gradients, torch._foreach_norm(dense, order), strict=True)) if dense else {}
 
@@ -152,10 +161,11 @@ def _save(run: "Runner", contents: dict[str, Any]) -> str:
     from pegboard.runner.state import gather, gather_hooks
 
     path = run.folder / "checkpoints" / FILE
-    if not run.writes:
-        return ""
     try:
-        checkpoint.write(path, {**gather(run), "hooks": gather_hooks(run), "non_finite": contents})
+        state = run.whole({**gather(run), "hooks": gather_hooks(run)})
+        if not run.writes:
+            return ""
+        checkpoint.write(path, {**state, "non_finite": contents})
     except (OSError, PegboardError) as error:
         return f"The state could not be saved: {error}. "
     return f"The state is in {path}; --resume goes on from the checkpoint before. "

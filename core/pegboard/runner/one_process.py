@@ -7,6 +7,7 @@ from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
 from pegboard.hooks.hook import Hook
 from pegboard.runner.step import Computed, Step, gradients
+from pegboard.strategies.strategy import Strategy
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
@@ -17,9 +18,13 @@ class OneProcess:
 
     Attributes:
         rank: which process this is. first: the one that writes. several: there are others.
+        strategy: how it holds the model: whole.
     """
 
     rank, first, several = 0, True, False
+
+    def __init__(self) -> None:
+        self.strategy = Strategy()
 
     def batches(self, loader: Loader, epoch: int, start: int = 0) -> Iterator[Batch]:
         """This process's part of each batch of an epoch."""

@@ -82,6 +82,7 @@ def testing(run: "Runner", split: Split, state: Mapping[str, Any]) -> None:
     if state:
         load_weights(run.model, state["model"])
     run.step = run.builder.step(run.model, training=False)
+    run.ranks.strategy.wrap(run.step, allow_unused=True)
 
 
 def label(loader: Loader) -> str:
@@ -120,7 +121,7 @@ def _join_ranks(run: "Runner") -> None:
         return
     from pegboard.runner.ranks import Ranks
 
-    run.ranks = Ranks(here, run.device)
+    run.ranks = Ranks(here, run.device, run.builder.strategy())
     if here.rank:
         run.model_seed = hashed(run.seed, here.rank)  # no two ranks drop the same units
     if run.device.type == "cuda":
@@ -166,9 +167,10 @@ def _parts(run: "Runner", fresh: bool) -> None:
     run.model = builder.model(fresh)
     if run.ranks.several:
         run.model = _batch_norm(run, run.model)
-    run.freezing = Freezing(run.model)
     run.step = builder.step(run.model)
     _look(run)
+    run.ranks.strategy.wrap(run.step, builder.values["unused_parameters"])
+    run.freezing = Freezing(run.model)
     run.optimizer = builder.optimizer(run.model, _frozen_throughout(run))
     run.groups_built = len(run.optimizer.param_groups)
     run.rates = [group["lr"] for group in run.optimizer.param_groups]

@@ -1,19 +1,16 @@
-"""One optimizer step by several processes, with the result of one: torch's DistributedDataParallel, told the shares.
+"""One optimizer step by several processes, with the result of one; their strategy says how they hold the model.
 
 Each rank runs its part of every batch. What the loop, the metrics and the hooks see after a step is the whole batch:
 its loss, outputs and targets, on every rank, so that all that follows is computed from the same numbers everywhere.
 """
 
-import gc
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from pegboard.data.batch import Batch
@@ -23,6 +20,7 @@ from pegboard.distributed import Place
 from pegboard.errors import PegboardError
 from pegboard.hooks.hook import Hook
 from pegboard.runner.step import NO_LOSS, Computed, Step, backward, masses, share_of
+from pegboard.strategies.strategy import Strategy
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
@@ -35,6 +33,7 @@ class Ranks:
 
     Attributes:
         rank, world: which of how many. first: this is rank 0, which writes.
+        strategy: how they hold the model, and join their gradients.
         batch: the whole batch that was last run; its ``inputs`` are of this rank alone unless a hook ``needs_inputs``.
         stop_reason, interrupted: what this rank wants; the run stops once ``agree`` has told the others.
     """
@@ -42,17 +41,15 @@ class Ranks:
     several = True
     batch: Batch
 
-    def __init__(self, here: Place, device: torch.device) -> None:
+    def __init__(self, here: Place, device: torch.device, strategy: Strategy) -> None:
         self.rank, self.world, self.first = here.rank, here.world, here.rank == 0
-        self.device = device
+        self.device, self.strategy = device, strategy
         self.share = Share(here.rank, here.world)
         self.stop_reason, self.interrupted = "", False
         self.needs_inputs = False
         self._counts: list[int] = []  # samples of the batch at hand that each rank has
         self._index = torch.zeros(0, dtype=torch.int64)  # and which they are
-        self._wrapped: DistributedDataParallel | None = None
-        self._learning: list[bool] = []  # of each parameter, as the wrapping found it
-        self._looked = False  # for parameters without a gradient, since the wrapping
+        self._looked: list[bool] = []  # which parameters learned when those without a gradient were looked for
 
     # -- batches -------------------------------------------------------------------------------------------------
 
@@ -68,32 +65,34 @@ class Ranks:
 
     def gradients(self, run: "Runner", batch: Batch) -> Computed:
         """Those of the whole batch, on every rank; and what the whole batch gives, detached."""
-        step = self._wrap(run)
         mine, whole = self._masses(run.step, batch)
         pieces = [piece for piece in self._pieces(batch, run.accumulate) if len(piece.index)]
+        surplus = min(max(self._counts), run.accumulate) - len(pieces)  # every rank runs as many as the fullest one
+        pieces = pieces[:1] * surplus + pieces
         values: dict[str, Tensor] = {}
         kept = []
         for number, piece in enumerate(pieces, 1):
-            with nullcontext() if number == len(pieces) else step.no_sync():  # once an optimizer step
-                computed: Computed = step(piece)
+            with self.strategy.piece(run.step, last=number == len(pieces)) as forward:
+                computed = forward(piece)
                 if computed.loss is None:
                     raise PegboardError(NO_LOSS)
                 own = masses(run.step, piece) if len(pieces) > 1 else mine
-                counted = own if self._counts[self.rank] else dict.fromkeys(own, 0.0)
+                counts = self._counts[self.rank] and number > surplus
+                counted = own if counts else dict.fromkeys(own, 0.0)
                 shares = _shares(computed, counted, whole)
-                backward(shares["loss"] * self.world, run.scaler)  # DDP averages over ranks; the shares sum up
+                backward(shares["loss"] * self.world, run.scaler)  # gradients are averaged; the shares sum up
             for name, value in shares.items():
                 values[name] = values[name] + value.detach() if name in values else value.detach()
-            kept.append(computed)
-        if not self._looked:
-            self._name_unused(run)
+            if number > surplus:
+                kept.append(computed)
+        self._name_unused(run)
         outputs = kept[0].outputs if len(kept) == 1 else _joined([one.outputs for one in kept])
         return self._whole(batch, values, outputs, kept[0])
 
     def evaluated(self, step: Step, batch: Batch) -> Computed:
         """What the model gives for the whole batch, without gradients."""
         mine, whole = self._masses(step, batch)
-        computed = step(batch)
+        computed = self.strategy.evaluated(step, batch)
         counted = mine if self._counts[self.rank] else dict.fromkeys(mine, 0.0)
         return self._whole(batch, _shares(computed, counted, whole), computed.outputs, computed)
 
@@ -166,27 +165,20 @@ class Ranks:
         ]
         return torch.cat(rows)
 
-    # -- the wrapping --------------------------------------------------------------------------------------------
-
-    def _wrap(self, run: "Runner") -> DistributedDataParallel:
-        """The step as DDP has it: anew where parameters were frozen, or let loose, since the last one."""
-        learning = [parameter.requires_grad for parameter in run.step.parameters()]
-        if self._wrapped is None or learning != self._learning:
-            if self._wrapped is not None:
-                self._wrapped = None
-                gc.collect()  # its hooks on the gradients go with it
-            unused = bool(run.builder.values["unused_parameters"])
-            self._wrapped = DistributedDataParallel(run.step, find_unused_parameters=unused)
-            self._learning, self._looked = learning, unused
-        return self._wrapped
+    # -- the model -----------------------------------------------------------------------------------------------
 
     def _name_unused(self, run: "Runner") -> None:
-        """End here where a parameter took no part: DDP would wait for its gradient, and average none of the others.
+        """End here where a parameter that learns took no part; looked at anew when others learn.
+
+        DDP would wait for its gradient, and average none of the others.
 
         Raises:
             PegboardError: some did not.
         """
-        self._looked = True
+        learning = [parameter.requires_grad for parameter in run.step.parameters()]
+        if learning == self._looked or run.builder.values["unused_parameters"]:
+            return
+        self._looked = learning
         unused = [n for n, p in run.model.named_parameters() if p.requires_grad and p.grad is None]
         if unused:
             more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""

@@ -82,6 +82,7 @@ def restore(run: "Runner", state: dict[str, Any]) -> None:
     Raises:
         CheckpointError: the state is not of this model, optimizer or schedule.
     """
+    state = run.ranks.strategy.load(state)
     run.epoch, run.position, run.iteration = state["epoch"], state["position"], state["iteration"]
     changes.tell(run, state)
     changes.tell_of_data(run, state)
@@ -161,9 +162,7 @@ def save(run: "Runner") -> None:
         non_finite.refuse_weights(run)
         run.call("before_checkpoint", state=state)
         state["hooks"] = gather_hooks(run)  # after the call: a hook may bring its own state up to date there
-        path = run.checkpoints.path_of(run.iteration)
-        if run.writes:
-            run.checkpoints.save(state, run.keep_checkpoints)
+        path = run.ranks.strategy.save(run.checkpoints, state, run.keep_checkpoints)
     except OSError as error:  # a full disk may be freed; the older checkpoints stay
         run.save_failure = f"the state at iteration {run.iteration} could not be saved: {error}"
         logger.error("%s; training goes on, and the next record tries again", run.save_failure)

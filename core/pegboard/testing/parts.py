@@ -20,7 +20,7 @@ _SHAPES = re.compile(r"shape|\([BNC], ", re.IGNORECASE)
 _WHERE = {
     "datasets": "train.dataset", "samplers": "train.sampler", "transforms": "train.transforms.0", "models": "model",
     "losses": "loss", "optimizers": "optimizer", "schedulers": "scheduler", "hooks": "hooks.part",
-    "metrics": "metrics.part",
+    "metrics": "metrics.part", "strategies": "strategy",
 }  # fmt: skip
 
 
@@ -177,7 +177,13 @@ def _anything(name: str, built: Any) -> None:
     """A board of no fixed kind."""
 
 
+def _strategy(name: str, built: Any) -> None:
+    from pegboard import Strategy
+
+    expect(isinstance(built, Strategy), f"{name} builds a {type(built).__name__}, which is no pegboard.Strategy")
+
+
 _KINDS = {
     "datasets": _dataset, "transforms": _transform, "models": _model, "losses": _loss, "optimizers": _optimizer,
-    "schedulers": _scheduler, "hooks": _hook, "metrics": _metric,
+    "schedulers": _scheduler, "hooks": _hook, "metrics": _metric, "strategies": _strategy,
 }  # fmt: skip

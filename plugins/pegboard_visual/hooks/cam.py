@@ -32,6 +32,8 @@ class GradCAM(SampleHook):
     Source: Selvaraju et al. 2017, arXiv:1610.02391.
     """
 
+    reads_model = True
+
     def __init__(
         self,
         images: int = 8,

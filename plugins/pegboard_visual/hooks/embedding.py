@@ -29,6 +29,7 @@ class Embedding(PeriodicHook):
 
     ranks = "first"
     needs_inputs = True
+    reads_model = True
 
     def __init__(
         self, samples: int = 1000, every: str = "5 epochs", method: Method = "pca", layer: str | None = None

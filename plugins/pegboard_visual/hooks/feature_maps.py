@@ -25,6 +25,8 @@ class FeatureMaps(SampleHook):
         most_layers: how many layers are drawn; of more, so many evenly spread.
     """
 
+    reads_model = True
+
     def __init__(
         self,
         images: int = 2,

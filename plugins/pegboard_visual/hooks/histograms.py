@@ -32,6 +32,7 @@ class Histograms(PeriodicHook):
     """
 
     ranks = "first"
+    reads_model = True
 
     def __init__(self, every: str = "1 epoch", rows: int = 12) -> None:
         super().__init__(every)

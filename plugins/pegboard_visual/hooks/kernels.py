@@ -28,6 +28,7 @@ class Kernels(PeriodicHook):
     """
 
     ranks = "first"
+    reads_model = True
 
     def __init__(
         self, layers: str | Sequence[str] = (), every: str = "10 epochs", maps: int = 64, most_layers: int = 8

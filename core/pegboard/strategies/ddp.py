@@ -1,0 +1,43 @@
+"""Each rank holds the whole model: torch's DistributedDataParallel."""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+
+from torch.nn.parallel import DistributedDataParallel
+
+from pegboard.data.batch import Batch
+from pegboard.runner.step import Computed, Step
+from pegboard.strategies.strategy import Strategy
+
+
+class DDP(Strategy):
+    """Each rank holds the whole model; gradients are joined while they are computed.
+
+    Source: torch.nn.parallel.DistributedDataParallel.
+    """
+
+    def __init__(self) -> None:
+        self.allow_unused = False
+        self._wrapped: DistributedDataParallel | None = None
+        self._learning: list[bool] = []  # of each parameter, as the wrapping found it
+
+    def wrap(self, step: Step, allow_unused: bool) -> None:
+        self.allow_unused = allow_unused
+
+    @contextmanager
+    def piece(self, step: Step, last: bool) -> Iterator[Callable[[Batch], Computed]]:
+        wrapped = self._current(step)
+        with nullcontext() if last else wrapped.no_sync():  # joined once an optimizer step
+            yield wrapped
+
+    def _current(self, step: Step) -> DistributedDataParallel:
+        """The step as DDP has it: anew where parameters were frozen, or let loose, since the last one."""
+        learning = [parameter.requires_grad for parameter in step.parameters()]
+        if self._wrapped is None or learning != self._learning:
+            if self._wrapped is not None:
+                self._wrapped = None
+                gc.collect()  # its hooks on the gradients go with it
+            self._wrapped = DistributedDataParallel(step, find_unused_parameters=self.allow_unused)
+            self._learning = learning
+        return self._wrapped
