@@ -61,15 +61,17 @@ class Comparison(Hook):
         Raises:
             PegboardError: the data is not.
         """
+        original = self.original.folder
         then, now = self.original.environment, json.loads(json.dumps(environment, default=str))
         for path, before, after in differences(_picked(then, CONDITIONS), _picked(now, CONDITIONS)):
             logger.warning("not as it was: %s is %s, it was %s", path, after, before)
         data = ("data", "data_fingerprint", "data_contents")
-        changed = [found.path for found in differences(_picked(then, data), _picked(now, data))]
+        differ = [found.path for found in differences(_picked(then, data), _picked(now, data))]
+        changed = [path for path in differ if not path.endswith(".times")]
+        if len(changed) < len(differ) and not changed:
+            logger.warning("files of the data were written to since %s was made, and have kept their sizes", original)
         if changed and not self.anyway:
-            raise PegboardError(
-                f"the data is not that of {self.original.folder}: {', '.join(changed)} differ; --anyway goes on"
-            )
+            raise PegboardError(f"the data is not that of {original}: {', '.join(changed)} differ; --anyway goes on")
         if changed:
             logger.warning("the data is not that of the original: %s differ", ", ".join(changed))
 
