@@ -147,19 +147,23 @@ def test_hooks_with_a_state_outlive_a_full_disk(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "stacks.txt").exists()
 
 
-def test_hooks_with_a_state_outlive_data_that_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("workers", "how", "message", "iterations"),
+    [(0, "raises", "it is broken", [4, 8]), (2, "dies", "train: a worker process died", [4])],
+)
+def test_hooks_with_a_state_outlive_data_that_fails(
+    tmp_path: Path, workers: int, how: str, message: str, iterations: list[int]
+) -> None:
     """In an epoch, and then again after the resume; the timer of the watchdog is off each time."""
-    broken = {"type": "Breaks", "trigger": str(tmp_path / "trigger"), "how": "raises"}
-    data = {**runs.values()["train"], "dataset": broken, "mode": "workers"}
+    broken = {"type": "Breaks", "trigger": str(tmp_path / "trigger"), "how": how}
+    data = {**runs.values()["train"], "dataset": broken, "mode": "workers", "workers": workers}
     config: dict[str, Any] = {"train": data, "train_for": "4 epochs"}
     runs.train(tmp_path / "whole", **config, hooks=HOOKS)
     state = None
-    for _ in range(2):
+    for iteration in iterations:
         (tmp_path / "trigger").unlink(missing_ok=True)
-        hooks = HOOKS | {
-            "triggers": runs.hang("hooks", "triggers", Triggers(tmp_path / "trigger", 4 if state is None else 8))
-        }
-        with pytest.raises(ValueError, match="it is broken"):
+        hooks = HOOKS | {"triggers": runs.hang("hooks", "triggers", Triggers(tmp_path / "trigger", iteration))}
+        with pytest.raises(DataError if how == "dies" else ValueError, match=message):
             runs.runner(tmp_path / "run", state, **config, hooks=hooks).train()
         state = runs.newest(tmp_path / "run")
         assert not (tmp_path / "run" / "stacks.txt").exists()
