@@ -244,4 +244,5 @@ def _save(run: "Runner", contents: dict[str, Any]) -> str:
         checkpoint.write(path, {**gather(run), "hooks": gather_hooks(run), "non_finite": contents})
     except (OSError, PegboardError) as error:
         return f"The state could not be saved: {error}. "
-    return f"The state is in {path}; --resume goes on from the checkpoint before. "
+    before = "; --resume goes on from the checkpoint before" if run.checkpoints.listed() else ""
+    return f"The state is in {path}{before}. "

@@ -185,10 +185,10 @@ def test_weights_that_were_spoiled_before_the_first_step_blame_no_batch(tmp_path
     model = Born(3 * 8 * 8, 4)
     with torch.no_grad():
         model.bias[0] = math.nan
-    with pytest.raises(
-        PegboardError, match=r"is nan at iteration 1, .*; the weights were not finite before it \(bias\)"
-    ):
+    message = r"is nan at iteration 1, .*; the weights were not finite before it \(bias\)"
+    with pytest.raises(PegboardError, match=message) as raised:
         runs.train(tmp_path, model=runs.hang("models", "born", model))
+    assert "--resume" not in str(raised.value)  # there is no checkpoint
 
 
 def test_a_loss_that_left_the_weights_whole_blames_no_other_step(tmp_path: Path) -> None:
