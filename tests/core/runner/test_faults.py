@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
 from pegboard import Batch, DataError, Hook, PegboardError, Runner
@@ -106,15 +107,41 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, place: 
     assert (tmp_path / "a_file").read_text() == "taken"
 
 
-def test_a_tensorboard_folder_that_vanishes_ends_nothing(tmp_path: Path) -> None:
-    class Removes(Hook):
-        def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
-            shutil.rmtree(run.folder / "tensorboard", ignore_errors=True)
+class Removes(Hook):
+    """Removes something of the run folder after some iterations."""
 
-    hooks = {**BOARD, "removes": runs.hang("hooks", "removes", Removes())}
-    run = runs.train(tmp_path, hooks=hooks, train_for="4 epochs")
+    def __init__(self, what: str, *iterations: int) -> None:
+        self.what, self.iterations = what, iterations
+
+    def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
+        if run.iteration in self.iterations:
+            place = run.folder / self.what
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
+
+
+def test_a_tensorboard_folder_that_vanishes_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said, and what is logged after the next checkpoint is there again."""
+    hooks = {**BOARD, "removes": runs.hang("hooks", "removes", Removes("tensorboard", 5))}
+    run = runs.train(tmp_path, hooks=hooks, train_for="4 epochs", checkpoint=OFTEN)
     assert run.summary["exit"] == "finished"
     assert [record["iteration"] for record in runs.records(tmp_path) if "lr" in record] == list(range(1, 13))
+    said = [line for line in probes.warned(caplog) if "was removed while the run wrote to it" in line]
+    assert said and all("tfevents" in line and "in metrics.jsonl" in line for line in said)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == list(range(6, 13))
+
+
+@pytest.mark.parametrize("iterations", [(5,), (5, 12), tuple(range(1, 13))], ids=["one", "the last too", "always"])
+def test_records_that_somebody_removes_are_written_again(
+    tmp_path: Path, iterations: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    runs.train(tmp_path / "whole", train_for="4 epochs")
+    assert "was removed" not in caplog.text
+    hooks = {"removes": runs.hang("hooks", "removes", Removes("metrics.jsonl", *iterations))}
+    runs.train(tmp_path / "run", train_for="4 epochs", hooks=hooks)
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+    assert caplog.text.count("metrics.jsonl was removed while the run wrote to it") == len(iterations)
 
 
 # -- the hooks that hold a state ---------------------------------------------------------------------------------------
