@@ -175,7 +175,7 @@ def repeat(original: Recorded, config: Config, folder: Path, comparison: Compari
         try:
             return run.train()
         except PegboardError:
-            if not comparison.compared:
+            if not comparison.compared and folder.exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 logger.info("nothing was trained, and %s is removed again", folder)
             raise
