@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pegboard.config import Config
-from pegboard.differences import differences, first_difference, place
+from pegboard.differences import ABSENT, differences, first_difference, place
 from pegboard.errors import PegboardError
 from pegboard.hooks.hook import Hook
 from pegboard.recorded import Recorded
@@ -66,9 +66,9 @@ class Comparison(Hook):
         for path, before, after in differences(_picked(then, CONDITIONS), _picked(now, CONDITIONS)):
             logger.warning("not as it was: %s is %s, it was %s", path, after, before)
         data = ("data", "data_fingerprint", "data_contents")
-        differ = [found.path for found in differences(_picked(then, data), _picked(now, data))]
-        changed = [path for path in differ if not path.endswith(".times")]
-        if len(changed) < len(differ) and not changed:
+        differ = list(differences(_picked(then, data), _picked(now, data)))
+        changed = [found.path for found in differ if not found.path.endswith(".times")]
+        if not changed and any(ABSENT not in (found.one, found.other) for found in differ):
             logger.warning("files of the data were written to since %s was made, and have kept their sizes", original)
         if changed and not self.anyway:
             raise PegboardError(f"the data is not that of {original}: {', '.join(changed)} differ; --anyway goes on")

@@ -144,6 +144,20 @@ def test_records_that_somebody_removes_are_written_again(
     assert caplog.text.count("metrics.jsonl was removed while the run wrote to it") == len(iterations)
 
 
+def test_records_that_cannot_be_written_again_fail_the_run(tmp_path: Path) -> None:
+    """What somebody removed, and put a folder in its place."""
+
+    class Replaces(Removes):
+        def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
+            if run.iteration == 2:
+                super().after_train_iter(run, batch, loss, outputs)
+                (run.folder / "metrics.jsonl").mkdir()
+
+    hooks = {"removes": runs.hang("hooks", "removes", Replaces("metrics.jsonl", 2))}
+    with pytest.raises(PegboardError, match="the last lines of .*metrics.jsonl could not be written"):
+        runs.train(tmp_path, hooks=hooks)
+
+
 # -- the hooks that hold a state ---------------------------------------------------------------------------------------
 
 HOOKS = {
