@@ -264,8 +264,12 @@ def line(name: str, wrong: dict[str, object], good: dict[str, Path], folder: Pat
     return arguments
 
 
+NO_PATHS = ("BOARD", "PATTERN", "PART")  # what an argument is called that may be left out
+
+
 def positionals(name: str) -> list[str]:
-    return [action.dest for action in actions(name) if not action.option_strings and action.nargs not in ("?", "*")]
+    given = [action for action in actions(name) if not action.option_strings]
+    return [one.dest for one in given if one.nargs not in ("?", "*") or one.metavar not in NO_PATHS]
 
 
 def options(name: str) -> list[str]:

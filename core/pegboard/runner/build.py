@@ -86,6 +86,7 @@ class Builder:
         seed, twice = self.values["seed"], Subset(dataset, [0, 0])
         with quiet():
             loader = Loader(twice, transforms, batch_size=2, mode="workers", seed=seed, device=self.device, **own)
+            _ = loader.engine  # which would tell of these two samples as if they were the data
         batch = next(loader.batches(0))
         if split != "train":
             return batch

@@ -21,7 +21,7 @@ from pegboard.runner.contents import contents
 from pegboard.runner.dry_run import dry_run, same_randomness
 from pegboard.runner.figures import Figures
 from pegboard.runner.groups import add_again
-from pegboard.runner.non_finite import Skip
+from pegboard.runner.non_finite import Skip, Stop
 from pegboard.runner.phases import enter, plan
 from pegboard.runner.speed import Speed
 from pegboard.runner.state import load_weights, refuse_other_layout, restore
@@ -184,7 +184,7 @@ def _parts(run: "Runner", fresh: bool) -> None:
     run.accumulate = builder.values["accumulate"]
     run.clip = builder.values["clip_grad"] or {}
     policy = {name: key.default for name, key in NON_FINITE_KEYS.items()} | (builder.values["non_finite"] or {})
-    run.skip = Skip(run, policy["limit"]) if policy["policy"] == "skip" else None
+    run.guard = Skip(run, policy["limit"]) if policy["policy"] == "skip" else Stop(run)
     run.figures = Figures(builder.metrics())
     run.use_hooks(builder.hooks())
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from pegboard.config.dump import to_data
+from pegboard.data.loader import Loader
 from pegboard.errors import CheckpointError
 from pegboard.runner import changes, non_finite, pinned
 from pegboard.runner.groups import added
@@ -30,6 +31,7 @@ def gather(run: "Runner") -> dict[str, Any]:
         "iteration": run.iteration,
         "validation_due": run.validation_due,
         "skipped": run.skipped,
+        "bad_samples": {split: dict(loader.bad.found) for split, loader in _loaders(run)},
         "model": run.model.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "added_groups": added(run.model, run.optimizer, run.groups_built, run.rates),
@@ -88,6 +90,9 @@ def restore(run: "Runner", state: dict[str, Any]) -> None:
     pinned.warn_of_another_machine(run, state["surroundings"])
     run.validation_due = state["validation_due"]
     run.skipped = state["skipped"]
+    for split, loader in _loaders(run):
+        if run.contents[split] == (state.get("contents") or {}).get(split):  # else one may have been mended
+            loader.bad.found |= (state.get("bad_samples") or {}).get(split, {})
     load_weights(run.model, state["model"])
     _recall_added(run, state.get("added_groups") or [])
     if len(state["schedules"]) != len(run.schedules):
@@ -111,6 +116,11 @@ def restore(run: "Runner", state: dict[str, Any]) -> None:
     run.pending = dict(state["pending"])
     run.final = dict(state["final"])
     run.best = {name: (value, epoch) for name, (value, epoch) in state["best"].items()}
+
+
+def _loaders(run: "Runner") -> list[tuple[str, Loader]]:
+    loaders = {"train": run.train_loader, "val": run.val_loader}
+    return [(split, loader) for split, loader in loaders.items() if loader is not None]
 
 
 def _recall_added(run: "Runner", groups: list[Mapping[str, Any]]) -> None:
