@@ -38,7 +38,7 @@ def torchvision_model(factory: Callable[..., nn.Module], arguments: dict[str, An
         model = _fetched(factory, arguments, weights)
         logger.info("weights from %s", weights.url)
     else:
-        with nothing_fetched(type(weights)):
+        with nothing_fetched(weights):
             model = factory(**arguments)
     if wanted != theirs:
         replaced = replace_head(model, theirs, wanted)
@@ -84,20 +84,26 @@ def _fetched(factory: Callable[..., nn.Module], arguments: dict[str, Any], weigh
 
 
 @contextmanager
-def nothing_fetched(weights: type) -> Iterator[None]:
+def nothing_fetched(weights: "WeightsEnum") -> Iterator[None]:
     """While it is open, torchvision builds a model as these weights ask for, but neither fetches nor loads them.
 
     To leave ``weights`` out would not do: some models differ with them in shape (ViT's image size) or in what they do
-    (Inception's input scaling).
+    (Inception's input scaling). torchvision offers no other place between building and loading: these weights give a
+    mark instead of tensors, and whoever loads the mark loads nothing. Every other load is what it always is.
     """
-    get, load = weights.get_state_dict, nn.Module.load_state_dict  # type: ignore[attr-defined]
+    mark: dict[str, Any] = {}
+    load = nn.Module.load_state_dict
+
+    def load_all_but_the_mark(model: nn.Module, state_dict: Mapping[str, Any], *more: Any, **options: Any) -> Any:
+        return None if state_dict is mark else load(model, state_dict, *more, **options)
+
     try:
-        weights.get_state_dict = lambda *_, **__: {}  # type: ignore[attr-defined]
-        nn.Module.load_state_dict = lambda *_, **__: None  # type: ignore[method-assign]
+        weights.get_state_dict = lambda *_, **__: mark  # type: ignore[method-assign]  # of this member alone
+        nn.Module.load_state_dict = load_all_but_the_mark  # type: ignore[method-assign]
         yield
     finally:
-        weights.get_state_dict = get  # type: ignore[attr-defined]
         nn.Module.load_state_dict = load  # type: ignore[method-assign]
+        del weights.get_state_dict
 
 
 def replace_head(model: nn.Module, theirs: int, wanted: int) -> list[str]:

@@ -1,13 +1,13 @@
 """Which of torch's implementations of an optimizer runs: a loop over parameters, ``foreach``, or ``fused``.
 
-Fused is chosen wherever a class has it and the parameters suit; torch by itself takes ``foreach`` on CUDA and the loop on
-a CPU. There, microseconds a step of LeNet on one thread are, loop / foreach / fused: SGD with momentum 105 / 104 / 53,
-AdamW 404 / 420 / 173; milliseconds of ResNet-18: 9.0 / 10.8 / 6.3 and 41 / 44 / 8.7. Fused and loop differ in the last
-bits at most; a config that says ``fused=False`` has the loop's. The choice stands in the parameter groups, and so in every
-checkpoint, from which a resumed run takes it.
+Fused is chosen wherever a class has it and the parameters suit; torch by itself takes ``foreach`` on CUDA and the loop
+on a CPU. There, microseconds a step of LeNet on one thread are, loop / foreach / fused: SGD with momentum 105 / 104 /
+53, AdamW 404 / 420 / 173; milliseconds of ResNet-18: 9.0 / 10.8 / 6.3 and 41 / 44 / 8.7. Fused and loop differ in the
+last bits at most; a config that says ``fused=False`` has the loop's. The choice stands in the parameter groups, and so
+in every checkpoint, from which a resumed run takes it.
 
-On a CPU torch's fused kernels walk through the memory of a parameter and of its gradient side by side, and do not look how
-they lie there: where that differs they pair the wrong numbers, without a word. Here gradients are laid out as their
+On a CPU torch's fused kernels walk through the memory of a parameter and of its gradient side by side, and do not look
+how they lie there: where that differs they pair the wrong numbers, without a word. Here gradients are laid out as their
 parameters before each such step, and a parameter with gaps in its memory is not stepped so.
 """
 

@@ -1,7 +1,12 @@
 """Models of torchvision and timm for any number of classes, from weights that were fetched for another."""
 
+import hashlib
 import logging
+import threading
 import urllib.error
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +81,70 @@ def test_nothing_is_fetched_where_a_state_is_about_to_be_loaded(hub: Path) -> No
     model.load_state_dict(build("shufflenet_v2_x0_5").state_dict())  # torch is as it was: a load loads, a fetch fetches
     with pytest.raises(PegboardError, match="cannot be fetched"):
         build("shufflenet_v2_x0_5", weights="DEFAULT")
+
+
+def test_other_loads_go_on_while_nothing_is_fetched() -> None:
+    from torchvision.models import ShuffleNet_V2_X0_5_Weights as Weights
+
+    from pegboard_models.pretrained import nothing_fetched
+
+    model, theirs = nn.Linear(2, 1), nn.Linear(2, 1)
+    with nothing_fetched(Weights.DEFAULT):
+        assert model.load_state_dict(Weights.DEFAULT.get_state_dict(check_hash=True)) is None
+        model.load_state_dict(theirs.state_dict())
+    assert torch.equal(model.weight, theirs.weight)
+    assert "get_state_dict" not in vars(Weights.DEFAULT)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address at which it is served."""
+    folder = tmp_path_factory.mktemp("served")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            """Nothing on the terminal."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("case", ["right", "another hash", "not there"])
+def test_weights_are_fetched_and_their_hash_is_looked_at(
+    case: str,
+    server: tuple[Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """By torch's own downloading code, from this machine."""
+    from torchvision.models import ShuffleNet_V2_X0_5_Weights as Weights
+
+    folder, address = server
+    theirs = put(folder, "shufflenet_v2_x0_5")
+    [file] = [path for path in folder.iterdir() if path.suffix == ".pth"]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8] if case == "right" else "0123abcd"
+    served = file.rename(folder / f"shuffle-{digest}.pth")
+    if case == "not there":
+        served.unlink()
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    monkeypatch.setattr(Weights.DEFAULT.value, "url", f"{address}/shuffle-{digest}.pth")
+    kept = tmp_path / "checkpoints" / served.name
+    if case == "right":
+        with caplog.at_level(logging.INFO, "pegboard"):
+            model = build("shufflenet_v2_x0_5", weights="DEFAULT", progress=False)
+        assert torch.equal(model.conv1[0].weight, theirs["conv1.0.weight"]) and model.fc.out_features == 7
+        assert f"weights from {address}/shuffle-{digest}.pth" in caplog.text and kept.is_file()
+    else:
+        reason = {"another hash": "invalid hash value", "not there": "HTTP Error 404"}[case]
+        with pytest.raises(PegboardError, match=f"cannot be fetched from {address}/shuffle-{digest}.pth: .*{reason}"):
+            build("shufflenet_v2_x0_5", weights="DEFAULT", progress=False)
+        assert not kept.exists()
+    served.unlink(missing_ok=True)
 
 
 def test_weights_that_cannot_be_fetched_say_where_a_copy_may_lie(hub: Path) -> None:
