@@ -168,8 +168,14 @@ def timm_model(factory: Callable[..., nn.Module], arguments: dict[str, Any], sup
         if "unexpected keyword argument" not in str(error):
             raise
         raise PegboardError(f"timm's {factory.__name__}: {error}") from error
-    except OSError as error:
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:  # no network, no hub package, damaged bytes
+        if not arguments.get("pretrained"):
+            raise
+        about = f"timm's {factory.__name__}: its pretrained weights cannot be"
+        reason = shorten(str(error) or type(error).__name__, 200)
+        if file := (arguments.get("pretrained_cfg_overlay") or {}).get("file"):
+            raise PegboardError(f"{about} loaded from {file}: {reason}") from error
         raise PegboardError(
-            f"timm's {factory.__name__}: its pretrained weights cannot be fetched: {shorten(str(error), 200)}; "
+            f"{about} fetched: {reason}; a file of them does as well: pretrained_cfg_overlay=dict(file=PATH); "
             "pretrained=False starts from fresh ones"
         ) from error

@@ -8,16 +8,18 @@ in every checkpoint, from which a resumed run takes it.
 
 On a CPU torch's fused kernels walk through the memory of a parameter and of its gradient side by side, and do not look
 how they lie there: where that differs they pair the wrong numbers, without a word. Here gradients are laid out as their
-parameters before each such step, and a parameter with gaps in its memory is not stepped so.
+parameters before each such step, and a parameter with gaps in its memory is not stepped so. Nor can torch's fused SGD
+go on with some momentum where other parameters, frozen until then, have none: they are given what makes their first
+step what it is anywhere.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 
 # Options with which a config chooses by itself.
 STATED = ("foreach", "fused", "differentiable", "capturable")
@@ -35,25 +37,40 @@ def build(factory: Callable[..., Any], arguments: dict[str, Any], supply: Mappin
     if not stated and _suits(arguments, supply):
         arguments = {**arguments, "fused": True}
     optimizer = factory(**arguments)
-    for parameter in _fused_on_cpu(optimizer):
-        if not _without_gaps(parameter):
+    for parameter in (
+        parameter for group in optimizer.param_groups if group.get("fused") for parameter in group["params"]
+    ):
+        if parameter.device.type == "cpu" and not _without_gaps(parameter):
             shape = parameter.shape
             raise ValueError(f"fused=True on a CPU spoils a parameter with gaps in its memory, here one of {shape}")
-    optimizer.register_step_pre_hook(lay_out_alike)  # also where a resume is what makes it fused
+    optimizer.register_step_pre_hook(make_ready)  # also where a resume is what makes it fused
     return optimizer
 
 
-def lay_out_alike(optimizer: Optimizer, args: Any = (), kwargs: Any = None) -> None:
-    """Bring gradients that somebody made by hand into the order in memory that their parameters have."""
-    for parameter in _fused_on_cpu(optimizer):
-        gradient = parameter.grad
-        if gradient is not None and not gradient.is_sparse and gradient.stride() != parameter.stride():
-            parameter.grad = torch.empty_like(parameter).copy_(gradient)
+def make_ready(optimizer: Optimizer, args: Any = (), kwargs: Any = None) -> None:
+    """Give a fused step what torch's kernels take for granted."""
+    for group in optimizer.param_groups:
+        if not group.get("fused"):
+            continue
+        learning = [parameter for parameter in group["params"] if parameter.grad is not None]
+        for parameter in learning:
+            gradient = parameter.grad
+            if not gradient.is_sparse and not gradient.is_cuda and gradient.stride() != parameter.stride():
+                parameter.grad = torch.empty_like(parameter).copy_(gradient)
+        if isinstance(optimizer, SGD) and group["momentum"]:
+            _begin_momentum(optimizer, group, learning)
 
 
-def _fused_on_cpu(optimizer: Optimizer) -> list[Tensor]:
-    groups = (group["params"] for group in optimizer.param_groups if group.get("fused"))
-    return [parameter for group in groups for parameter in group if not parameter.is_cuda]
+def _begin_momentum(optimizer: SGD, group: Mapping[str, Any], learning: Sequence[Tensor]) -> None:
+    """Of parameters without momentum among others that have some: so that their first step is the gradient itself."""
+    late = [parameter for parameter in learning if optimizer.state[parameter].get("momentum_buffer") is None]
+    if len(late) == len(learning):  # the first step of all, which torch takes right
+        return
+    for parameter in late:
+        gradient = -parameter.grad if group["maximize"] else parameter.grad
+        # the kernel makes momentum * before + (1 - dampening) * gradient of it
+        before = (gradient + group["weight_decay"] * parameter.detach()) * (group["dampening"] / group["momentum"])
+        optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(before)
 
 
 def _groups(arguments: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

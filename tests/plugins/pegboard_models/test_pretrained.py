@@ -219,6 +219,30 @@ def test_a_misspelt_argument_of_timm_is_said() -> None:
         build("timm:resnet18", num_clases=3)
 
 
+def test_timm_takes_its_weights_from_a_file(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    theirs = timm.create_model("mobilenetv3_small_050").state_dict()
+    torch.save(theirs, tmp_path / "theirs.pth")
+    name, file = "timm:mobilenetv3_small_050", str(tmp_path / "theirs.pth")
+    model = build(name, pretrained=True, pretrained_cfg_overlay={"file": file})
+    assert torch.equal(model.conv_stem.weight, theirs["conv_stem.weight"]) and model.num_classes == 7
+    Path(file).write_bytes(b"no weights at all")
+    with pytest.raises(PegboardError, match=f"its pretrained weights cannot be loaded from {file}: "):
+        build(name, pretrained=True, pretrained_cfg_overlay={"file": file})
+
+
+def test_weights_of_timm_that_cannot_be_fetched_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("timm")
+    from timm.models import _builder
+
+    def no_network(*_: Any, **__: Any) -> None:
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(_builder, "has_hf_hub", no_network)
+    with pytest.raises(PegboardError, match=r"cannot be fetched: no network in this test; a file .*dict\(file=PATH\)"):
+        build("timm:mobilenetv3_small_050", pretrained=True)
+
+
 def test_shufflenet_needs_no_argument() -> None:
     with pytest.raises(ConfigError, match="takes no|unexpected"):
         build("shufflenet_v2_x0_5", stages_out_channels=[1])

@@ -119,7 +119,7 @@ def test_gradients_of_another_layout_make_the_same_step(name: str, fused: bool, 
 
 
 def test_torch_itself_would_take_the_wrong_step() -> None:
-    """Where this fails, torch looks at the layout, and ``lay_out_alike`` is no longer needed."""
+    """Where this fails, torch looks at the layout, and ``make_ready`` need not lay them out."""
     ends = []
     for fused in (False, True):
         weight = torch.zeros(3, 4, requires_grad=True)
@@ -127,6 +127,20 @@ def test_torch_itself_would_take_the_wrong_step() -> None:
         torch.optim.SGD([weight], lr=1.0, fused=fused).step()
         ends.append(weight.detach())
     assert not torch.equal(*ends)
+
+
+@pytest.mark.parametrize("options", [{}, {"dampening": 0.3, "weight_decay": 0.1, "maximize": True}])
+def test_momentum_begins_where_a_phase_lets_parameters_loose(options: dict[str, Any], tmp_path: Path) -> None:
+    """torch's own fused SGD ends with a TypeError there."""
+    ends = []
+    for fused in (True, False):
+        sgd = {"type": "SGD", "lr": 0.02, "momentum": 0.9, "fused": fused, **options}
+        phases = [{"train_for": "3 iters", "freeze": ["0"]}, {"train_for": "5 iters"}]
+        run = points.runner(tmp_path / str(fused), points.two_layers(), optimizer=sgd, phases=phases, train_for=None)
+        run.train()
+        ends.append(run.model)
+    assert points.close(*ends)
+    assert not torch.equal(ends[0][0].weight, points.two_layers()[0].weight)
 
 
 @pytest.mark.parametrize("saved", [True, False])
