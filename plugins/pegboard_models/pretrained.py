@@ -98,8 +98,8 @@ def nothing_fetched(weights: "WeightsEnum") -> Iterator[None]:
         return None if state_dict is mark else load(model, state_dict, *more, **options)
 
     try:
-        weights.get_state_dict = lambda *_, **__: mark  # type: ignore[method-assign]  # of this member alone
-        nn.Module.load_state_dict = load_all_but_the_mark  # type: ignore[method-assign]
+        weights.get_state_dict = lambda *_, **__: mark  # of this member alone
+        nn.Module.load_state_dict = load_all_but_the_mark  # type: ignore[assignment, method-assign]
         yield
     finally:
         nn.Module.load_state_dict = load  # type: ignore[method-assign]

@@ -66,11 +66,13 @@ def _begin_momentum(optimizer: SGD, group: Mapping[str, Any], learning: Sequence
     late = [parameter for parameter in learning if optimizer.state[parameter].get("momentum_buffer") is None]
     if len(late) == len(learning):  # the first step of all, which torch takes right
         return
+    # The kernel makes momentum * before + (1 - dampening) * gradient of it, the gradient with decay.
+    share = group["dampening"] / group["momentum"]
+    sign = -1.0 if group["maximize"] else 1.0
     for parameter in late:
-        gradient = -parameter.grad if group["maximize"] else parameter.grad
-        # the kernel makes momentum * before + (1 - dampening) * gradient of it
-        before = (gradient + group["weight_decay"] * parameter.detach()) * (group["dampening"] / group["momentum"])
-        optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(before)
+        before = torch.zeros_like(parameter).add_(parameter.detach(), alpha=share * group["weight_decay"])
+        before.add_(parameter.grad, alpha=share * sign)  # type: ignore[arg-type]  # those that learn have one
+        optimizer.state[parameter]["momentum_buffer"] = before
 
 
 def _groups(arguments: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -194,7 +194,7 @@ def _parts(run: "Runner", fresh: bool) -> None:
 
 
 def _refuse_weights_of_loss(run: "Runner") -> None:
-    """The weights of a loss, if they want to learn, would stay as they are: groups, and what they learn, are the model's.
+    """Weights of a loss that want to learn would stay as they are: an optimizer has those of the model alone.
 
     Raises:
         ConfigError: it has some.
