@@ -30,7 +30,7 @@ def torchvision_model(factory: Callable[..., nn.Module], arguments: dict[str, An
     """
     if arguments.get("weights") is None:
         return factory(**arguments)
-    weights = find_weights(factory, arguments["weights"])
+    weights = find_weights(factory, arguments["weights"], bool(arguments.get("quantize")))
     theirs = len(weights.meta["categories"])
     wanted = arguments.get("num_classes", theirs)
     arguments = {**arguments, "weights": weights, "num_classes": theirs}
@@ -48,8 +48,11 @@ def torchvision_model(factory: Callable[..., nn.Module], arguments: dict[str, An
     return model
 
 
-def find_weights(model: Callable[..., nn.Module], wanted: Any) -> "WeightsEnum":
+def find_weights(model: Callable[..., nn.Module], wanted: Any, quantize: bool = False) -> "WeightsEnum":
     """The weights of a model by their name, e.g. ``"DEFAULT"`` or ``"IMAGENET1K_V1"``.
+
+    Args:
+        quantize: a model that can be is to be quantized, and so are its weights; otherwise they are in floats.
 
     Raises:
         PegboardError: it has no such weights.
@@ -57,6 +60,8 @@ def find_weights(model: Callable[..., nn.Module], wanted: Any) -> "WeightsEnum":
     from torchvision.models import WeightsEnum, get_model_weights
 
     known = get_model_weights(model)
+    if not quantize and (in_floats := next(iter(known)).meta.get("unquantized")) is not None:
+        known = type(in_floats)
     if isinstance(wanted, WeightsEnum):
         return wanted
     name = str(wanted).removeprefix(f"{known.__name__}.")

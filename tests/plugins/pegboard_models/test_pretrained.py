@@ -83,6 +83,16 @@ def test_nothing_is_fetched_where_a_state_is_about_to_be_loaded(hub: Path) -> No
         build("shufflenet_v2_x0_5", weights="DEFAULT")
 
 
+@pytest.mark.parametrize(("quantize", "kind"), [(False, "ShuffleNet_V2_X0_5_Weights"), (True, "QuantizedWeights")])
+def test_a_model_that_can_be_quantized_has_the_weights_of_what_it_is(quantize: bool, kind: str) -> None:
+    """torchvision lists the quantized ones alone, and refuses them where nothing is quantized."""
+    from torchvision.models.quantization import shufflenet_v2_x0_5
+
+    from pegboard_models.pretrained import find_weights
+
+    assert type(find_weights(shufflenet_v2_x0_5, "DEFAULT", quantize)).__name__.endswith(kind)
+
+
 def test_other_loads_go_on_while_nothing_is_fetched() -> None:
     from torchvision.models import ShuffleNet_V2_X0_5_Weights as Weights
 
@@ -185,6 +195,9 @@ def test_every_family_of_torchvision_gets_a_head_for_as_many_classes(name: str) 
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore:The default weight initialization of inception_v3:FutureWarning"
+)  # torchvision's own
 @pytest.mark.parametrize("name", [e.name for e in MODELS.list("torchvision:*") if "regnet" not in e.name])
 def test_every_model_of_torchvision_does(name: str) -> None:
     assert_gives_seven(name)
