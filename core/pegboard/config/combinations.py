@@ -44,7 +44,7 @@ def _pretrained(config: Config, pretrained: Mapping[str, Any]) -> Iterator[Probl
         try:
             re.sub(expression, replacement, "")
             continue
-        except (re.error, TypeError, IndexError) as error:
+        except (re.error, TypeError, IndexError, OverflowError, RecursionError) as error:
             message = f"{expression!r}: {replacement!r} is no regular expression with its replacement: {error}"
         yield config.problem("pretrained.rename", message)
 
