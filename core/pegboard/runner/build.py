@@ -176,7 +176,11 @@ class Builder:
         step = Step(model, loss, self.device, self.values["precision"], self.values["channels_last"])
         step.to(self.device)
         if training and self.values["compile"]:
-            step.compile(**(self.values["compile"] if isinstance(self.values["compile"], Mapping) else {}))
+            options = self.values["compile"] if isinstance(self.values["compile"], Mapping) else {}
+            try:
+                step.compile(**options)
+            except (RuntimeError, TypeError, ValueError) as error:  # it only reads its arguments yet
+                raise ConfigError([Problem(f"torch.compile: {error}", "compile")]) from error
         return step
 
     def loss(self) -> Any:

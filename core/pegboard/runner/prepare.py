@@ -24,8 +24,10 @@ from pegboard.runner.groups import add_again
 from pegboard.runner.non_finite import Skip, Stop
 from pegboard.runner.phases import enter, plan
 from pegboard.runner.speed import Speed
-from pegboard.runner.state import load_weights, refuse_other_layout, restore
+from pegboard.runner.state import load_loss, load_weights, refuse_other_layout, restore
+from pegboard.runner.step import WeightedLosses
 from pegboard.weights.freezing import Freezing
+from pegboard.weights.names import some
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
@@ -82,6 +84,7 @@ def testing(run: "Runner", split: Split, state: Mapping[str, Any]) -> None:
     if state:
         load_weights(run.model, state["model"])
     run.step = run.builder.step(run.model, training=False)
+    load_loss(run, state)
 
 
 def label(loader: Loader) -> str:
@@ -168,6 +171,7 @@ def _parts(run: "Runner", fresh: bool) -> None:
         run.model = _batch_norm(run, run.model)
     run.freezing = Freezing(run.model)
     run.step = builder.step(run.model)
+    _refuse_weights_of_loss(run)
     _look(run)
     run.optimizer = builder.optimizer(run.model, _frozen_throughout(run))
     run.groups_built = len(run.optimizer.param_groups)
@@ -187,6 +191,24 @@ def _parts(run: "Runner", fresh: bool) -> None:
     run.guard = Skip(run, policy["limit"]) if policy["policy"] == "skip" else Stop(run)
     run.figures = Figures(builder.metrics())
     run.use_hooks(builder.hooks())
+
+
+def _refuse_weights_of_loss(run: "Runner") -> None:
+    """Weights of a loss that want to learn would stay as they are: an optimizer has those of the model alone.
+
+    Raises:
+        ConfigError: it has some.
+    """
+    criterion = run.step.criterion
+    losses = criterion.losses if isinstance(criterion, WeightedLosses) else {"": criterion}
+    for name, loss in losses.items():
+        parameters = loss.named_parameters() if isinstance(loss, torch.nn.Module) else ()
+        if learning := [own for own, parameter in parameters if parameter.requires_grad]:
+            message = (
+                f"{type(loss).__name__} has weights of its own ({some(learning)}), which no optimizer would train; let "
+                "the model hold it and call it in its training_step, or end their learning with requires_grad_(False)"
+            )
+            raise ConfigError([Problem(message, f"loss.{name}" if name else "loss")])
 
 
 def _batch_norm(run: "Runner", model: torch.nn.Module) -> torch.nn.Module:

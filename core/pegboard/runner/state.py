@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from pegboard.config.dump import to_data
@@ -33,6 +33,7 @@ def gather(run: "Runner") -> dict[str, Any]:
         "skipped": run.skipped,
         "bad_samples": {split: dict(loader.bad.found) for split, loader in _loaders(run)},
         "model": run.model.state_dict(),
+        "loss": run.step.criterion.state_dict() if isinstance(run.step.criterion, nn.Module) else {},
         "optimizer": run.optimizer.state_dict(),
         "added_groups": added(run.model, run.optimizer, run.groups_built, run.rates),
         "schedules": [schedule.state_dict() for schedule in run.schedules],
@@ -94,6 +95,7 @@ def restore(run: "Runner", state: dict[str, Any]) -> None:
         if run.contents[split] == (state.get("contents") or {}).get(split):  # else one may have been mended
             loader.bad.found |= (state.get("bad_samples") or {}).get(split, {})
     load_weights(run.model, state["model"])
+    load_loss(run, state)
     _recall_added(run, state.get("added_groups") or [])
     if len(state["schedules"]) != len(run.schedules):
         raise CheckpointError(
@@ -152,6 +154,14 @@ def load_weights(model: Any, weights: dict[str, Tensor]) -> None:
         ]
         raise CheckpointError(f"the weights do not fit the {type(model).__name__}: " + "; ".join(filter(None, parts)))
     model.load_state_dict(weights)
+
+
+def load_loss(run: "Runner", state: Mapping[str, Any]) -> None:
+    """Give the loss back what it keeps, such as running centres of classes, unless the config has changed it since."""
+    kept, criterion = state.get("loss"), run.step.criterion
+    same = (state.get("config") or {}).get("loss") == to_data(run.config.values.get("loss"))
+    if kept and same and isinstance(criterion, nn.Module):
+        load_weights(criterion, kept)
 
 
 def _alien(value: Any) -> str:
