@@ -87,10 +87,11 @@ def private_of_workers(dataset: Looks) -> int:
     """Bytes that two worker processes have for themselves alone, the larger number, after they have looked."""
     loader = Loader(dataset, mode="workers", workers=2)
     list(loader.batches(0))
-    workers = loader.engine.loader._iterator._workers
-    return max(
-        1024 * sum(map(int, PRIVATE.findall(Path(f"/proc/{worker.pid}/smaps_rollup").read_text()))) for worker in workers
-    )
+    of_each = [
+        PRIVATE.findall(Path(f"/proc/{worker.pid}/smaps_rollup").read_text())
+        for worker in loader.engine.loader._iterator._workers
+    ]
+    return max(1024 * sum(map(int, kilobytes)) for kilobytes in of_each)
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="reads the memory of processes from Linux")
