@@ -84,10 +84,9 @@ class Builder:
         own = {key: _resolved(cfg[key]) for key in _FUNCTIONS}
         transforms = self.transforms(cfg["transforms"], f"{split}.transforms")
         seed, twice = self.values["seed"], Subset(dataset, [0, 0])
-        with quiet():
+        with quiet():  # the engine says which it is when it is first asked for a batch
             loader = Loader(twice, transforms, batch_size=2, mode="workers", seed=seed, device=self.device, **own)
-            _ = loader.engine  # which would tell of these two samples as if they were the data
-        batch = next(loader.batches(0))
+            batch = next(loader.batches(0))
         if split != "train":
             return batch
         samples = Samples(dataset)
