@@ -86,7 +86,7 @@ class Builder:
         seed, twice = self.values["seed"], Subset(dataset, [0, 0])
         with quiet():
             loader = Loader(twice, transforms, batch_size=2, mode="workers", seed=seed, device=self.device, **own)
-        batch = next(loader.batches(0))
+            batch = next(loader.batches(0))
         if split != "train":
             return batch
         samples = Samples(dataset)

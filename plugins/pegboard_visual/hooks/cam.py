@@ -9,16 +9,16 @@ from pegboard import Kept, PegboardError, SampleHook
 from pegboard.errors import did_you_mean
 from pegboard_visual.cam_methods import TITLES, Method
 from pegboard_visual.drawn import Drawn, now
-from pegboard_visual.hooks.checks import check_choice
+from pegboard_visual.hooks.arguments import NO_LAYER, check_arguments
 
 if TYPE_CHECKING:
-    from pegboard import Runner
+    from pegboard import Duration, Runner
 
 
 class GradCAM(SampleHook):
     """Draw where fixed validation images speak for their predicted classes.
 
-    Drawn at the end of the first validation after each ``every``, and of the run's last one: the images as the network
+    Drawn at the end of the first validation after each ``every``, and at the end of the run: the images as the network
     gets them, their maps, and the likeliest classes with the true one. It only looks: training is bit for bit the same
     without it. It costs a few forwards and a backward of these images, and their sheet:
     about two seconds for eight images on one CPU core.
@@ -35,14 +35,14 @@ class GradCAM(SampleHook):
     def __init__(
         self,
         images: int = 8,
-        every: str = "5 epochs",
+        every: "Duration | str" = "5 epochs",
         layer: str | None = None,
         method: Method = "gradcam",
     ) -> None:
         super().__init__(images, every)
-        check_choice(self, "method", method, list(TITLES))
+        check_arguments(self, "GradCAM", method=method)
         if method == "guided_backprop" and layer is not None:
-            raise PegboardError("GradCAM: guided_backprop goes back to the pixels and reads no layer; leave layer out")
+            raise PegboardError(f"GradCAM: {NO_LAYER}")
         self.layer = layer
         self.method = method
 

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 
 from pegboard import Kept, SampleHook
 from pegboard_visual.drawn import now
-from pegboard_visual.hooks.checks import check_counts
+from pegboard_visual.hooks.arguments import check_arguments
 
 if TYPE_CHECKING:
-    from pegboard import Runner
+    from pegboard import Duration, Runner
 
 
 class FeatureMaps(SampleHook):
     """Draw what layers give for fixed validation images, before and after the activation that follows.
 
-    Drawn at the end of the first validation after each ``every``, and of the run's last one; a picture a layer,
+    Drawn at the end of the first validation after each ``every``, and at the end of the run; a picture a layer,
     ``Feature_Maps_<layer>``. It only looks: training is bit for bit the same without it.
 
     Args:
@@ -28,13 +28,13 @@ class FeatureMaps(SampleHook):
     def __init__(
         self,
         images: int = 2,
-        every: str = "10 epochs",
+        every: "Duration | str" = "10 epochs",
         layers: str | Sequence[str] = (),
         maps: int = 64,
         most_layers: int = 6,
     ) -> None:
         super().__init__(images, every)
-        check_counts(self, maps=maps, most_layers=most_layers)
+        check_arguments(self, "FeatureMaps", maps=maps, most_layers=most_layers)
         self.layers = [layers] if isinstance(layers, str) else list(layers)
         self.maps = maps
         self.most_layers = most_layers

@@ -86,7 +86,7 @@ def test_a_model_without_maps_trains_on(tmp_path: Path) -> None:
         ({"images": 0}, "images must be an integer from 1 to 64, got 0"),
         ({"every": "5"}, "every: '5' is not a duration"),
         ({"method": "guided_backprop", "layer": "conv2"}, "reads no layer; leave layer out"),
-        ({"method": "grad-cam"}, "no method 'grad-cam'; did you mean 'gradcam'"),
+        ({"method": "grad-cam"}, "or 'guided_gradcam', got 'grad-cam'; did you mean 'gradcam'"),
     ],
 )
 def test_mistakes_are_said(arguments: dict[str, Any], message: str) -> None:
