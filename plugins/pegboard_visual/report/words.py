@@ -4,7 +4,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from pegboard_visual.report.recorded import Recorded
+from pegboard_visual.drawn import moment
+from pegboard_visual.report.run_folder import RunFolder
 
 NOT_KNOWN = "n/a"
 
@@ -45,10 +46,10 @@ def spoken(seconds: float | None) -> str:
 
 def when(shown: Any) -> str:
     """At which epoch and iteration a picture was drawn."""
-    return f"epoch {shown.epoch}, iteration {shown.iteration:,}"
+    return moment(shown.epoch, shown.iteration)
 
 
-def repeats(run: Recorded) -> str:
+def repeats(run: RunFolder) -> str:
     """The lines for a shell that train the same again, into a folder of its own.
 
     A run that was resumed is the same, bit for bit, as one that was not; ``--resume`` and ``--work-dir`` are left out.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pegboard_visual.report import page
-from pegboard_visual.report.recorded import read
+from pegboard_visual.report.run_folder import read
 from tests import runs
 from tests.plugins.pegboard_visual.pictured import hung
 
