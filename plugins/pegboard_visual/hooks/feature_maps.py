@@ -56,12 +56,13 @@ class FeatureMaps(SampleHook):
         import torch
 
         from pegboard_visual.drawing.compose import spread
+        from pegboard_visual.drawing.lettering import printable
         from pegboard_visual.pictures.feature_maps import feature_maps, maps_shown
         from pegboard_visual.seen import as_pictures, name_of_class, transforms_of
 
         inputs = torch.stack([one.inputs for one in kept])
         images = as_pictures(inputs, transforms_of(run.val_loader))
-        classes = run.builder.known.get("classes") or ()
+        classes = printable([str(name) for name in run.builder.known.get("classes") or ()])
         titles = [f"{one.sample}: {name_of_class(one.truth, classes)}" for one in kept]
         given = feature_maps(run.model, inputs, self.layers)
         for layer in (given[place] for place in spread(len(given), self.most_layers)):
