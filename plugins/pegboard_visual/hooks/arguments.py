@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pegboard import HOOKS, Config, Hook, PegboardError, Problem
+from pegboard import HOOKS, Config, Hook, PegboardError, Problem, address
 from pegboard.config.keys import DEFAULT_HOOKS
 from pegboard.errors import did_you_mean
 from pegboard_visual.cam_methods import TITLES
@@ -84,8 +84,21 @@ def _more(config: Config, name: str, kind: str, part: Mapping[str, Any]) -> Iter
     """What one argument says against another, or against the run."""
     if kind == "GradCAM" and part.get("method") == "guided_backprop" and part.get("layer") is not None:
         yield config.problem(f"hooks.{name}.layer", NO_LAYER)
+    if kind == "GradCAM" and part.get("reshape") is not None:
+        wrong = reshape_misfit(part.get("method", "gradcam"), part.get("layer"), part["reshape"])
+        if wrong:
+            yield config.problem(f"hooks.{name}.reshape", wrong)
     if kind == "Report" and part.get("share", 0) < 0:
         yield config.problem(f"hooks.{name}.share", f"must be a number from 0, got {part['share']!r}")
+
+
+def reshape_misfit(method: str, layer: str | None, reshape: str) -> str:
+    """Why that ``reshape`` cannot be used so; empty if it can."""
+    if method in ("guided_backprop", "cam"):
+        return f"is of no use to {method}, which reads no tokens; leave it out"
+    if layer is None:
+        return "is for what a certain layer gives; name it with layer="
+    return address.misfit(reshape)
 
 
 NO_LAYER = "guided_backprop goes back to the pixels and reads no layer; leave layer out"

@@ -33,6 +33,7 @@ def problems(tmp_path: Path, hooks: str) -> list[str]:
         ("c=dict(type='ConfusionMatrix', split='test')", "hooks.c.split: must be 'val' or 'train', got 'test'"),
         ("c=dict(type='ConfusionMatrix', pairs=21)", "hooks.c.pairs: must be an integer from 0 to 20, got 21"),
         ("g=dict(type='GradCAM', method='guided_backprop', layer='fc')", "hooks.g.layer: guided_backprop goes back"),
+        ("g=dict(type='GradCAM', layer='fc', reshape='nowhere:f')", "hooks.g.reshape: there is no module 'nowhere'"),
         ("report=dict(share=-1.0)", "hooks.report.share: must be a number from 0, got -1.0"),
         *(
             (f"h=dict(type='{name}', every='0 epochs')", "hooks.h.every: '0 epochs' is not a duration: it must be at")
