@@ -24,8 +24,10 @@ def figure(value: Any) -> str:
 
 
 def percent(share: float | None) -> str:
-    """``0.7312`` as ``"73.1 %"``."""
-    return NOT_KNOWN if share is None else f"{100 * share:.1f} %"
+    """``0.7312`` as ``"73.1 %"``; what would round to nothing is ``"< 0.1 %"``."""
+    if share is None:
+        return NOT_KNOWN
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
 
 
 def spoken(seconds: float | None) -> str:
