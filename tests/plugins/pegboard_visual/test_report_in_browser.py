@@ -251,12 +251,12 @@ def test_a_table_is_sorted_by_any_column(opened: Browser) -> None:
 
 def test_the_mistakes_are_sorted_by_how_sure_the_model_was_and_by_number(opened: Browser) -> None:
     """What reads "< 0.1 %" has its number, and samples are no text: 9 comes before 10."""
-    for column, read in ((3, "data-value"), (0, "textContent")):
+    for column, held in ((3, "data-value"), (0, "textContent")):
         button = opened.all("#mistakes .sortable th button")[column]
         for order in (True, False):
             opened.press(button, " ")
             cells = opened.all(f"#mistakes .sortable tbody tr > :nth-child({column + 1})")
-            values = [float(cell.get_attribute(read).replace(",", "")) for cell in cells]
+            values = [float(cell.get_attribute(held).replace(",", "")) for cell in cells]
             assert len(set(values)) > 2 and values == sorted(values, reverse=order)
 
 
