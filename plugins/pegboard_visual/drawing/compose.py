@@ -78,13 +78,13 @@ def blank(height: int, width: int) -> Picture:
     return np.full((height, width, 3), WHITE, np.uint8)
 
 
-def beside(pictures: Sequence[Picture], gap: int = 16, align: Literal["top", "middle", "bottom"] = "top") -> Picture:
+def beside(pictures: Sequence[Picture], gap: int = 16, align: Literal["top", "middle"] = "top") -> Picture:
     """Pictures from left to right on white."""
     height = max(picture.shape[0] for picture in pictures)
     whole = blank(height, sum(picture.shape[1] for picture in pictures) + gap * (len(pictures) - 1))
     left = 0
     for picture in pictures:
-        top = {"top": 0, "middle": (height - picture.shape[0]) // 2, "bottom": height - picture.shape[0]}[align]
+        top = (height - picture.shape[0]) // 2 if align == "middle" else 0
         whole[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
         left += picture.shape[1] + gap
     return whole

@@ -39,6 +39,7 @@ class Choice(NamedTuple):
 MOST_POINTS = 20_000  # of an embedding: t-SNE takes minutes for more
 SPLITS = ("val", "train")  # that pass while a run trains
 IMAGES = Count(1, 64)  # that a SampleHook keeps
+NO_LAYER = "guided_backprop goes back to the pixels and reads no layer; leave layer out"
 
 ARGUMENTS: Mapping[str, Mapping[str, Count | Choice]] = {
     "ConfusionMatrix": {"pairs": Count(0, 20), "split": Choice(SPLITS)},
@@ -99,6 +100,3 @@ def reshape_misfit(method: str, layer: str | None, reshape: str) -> str:
     if layer is None:
         return "is for what a certain layer gives; name it with layer="
     return address.misfit(reshape)
-
-
-NO_LAYER = "guided_backprop goes back to the pixels and reads no layer; leave layer out"
