@@ -77,7 +77,7 @@ def _where(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, 
     if arguments.resume is None and begun is None:
         return folder, None, None
     from pegboard import checkpoint
-    from pegboard.runner.folder import find_run
+    from pegboard.recorded import find_run
 
     if begun is not None:
         if not any((begun / "checkpoints").glob("iteration_*.pt")):

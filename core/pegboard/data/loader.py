@@ -132,6 +132,10 @@ class Loader:
         mixed = self._mixed(whole, epoch, start)
         return mixed if share is None else map(share.of, mixed)
 
+    def batches_with(self, samples: Sequence[int]) -> Iterator[Batch]:
+        """Batches of these samples alone, transformed as in the first epoch; those that mix samples are left out."""
+        return self.engine.batches(np.asarray(samples, np.int64), 0, 0, self.batch_size, None)
+
     def denormalised(self, inputs: torch.Tensor) -> torch.Tensor:
         """The images of this loader, (B, C, H, W) as the network gets them, in their own colours, 0 to 1, on the CPU.
 

@@ -22,7 +22,7 @@ from pegboard.registry import BOARDS
 from pegboard_visual.hooks.report import Report
 from pegboard_visual.report import embed, page, words
 from pegboard_visual.report.curves import POINTS, charts
-from pegboard_visual.report.recorded import find, read
+from pegboard_visual.report.run_folder import read
 from tests import processes, runs
 from tests.conftest import Command
 from tests.plugins.pegboard_visual.pictured import hung
@@ -386,7 +386,7 @@ def test_curves_as_a_picture(folder: Path, tmp_path: Path, capsys: pytest.Captur
     ("arguments", "message"),
     [
         (["report", "RUNS/onne"], "there is no RUNS/onne; did you mean 'one'?"),
-        (["report", "RUNS"], "RUNS is no run folder: it has no config.json"),
+        (["report", "RUNS"], "RUNS is no run folder: there is no config.json in it, nor a folder 'latest' of a run"),
         (["report", "RUNS/one", "--out", "RUNS/none/x.html"], "expected a file in a folder that exists"),
         (["curves", "RUNS/one", "--out", "RUNS/x.gif"], "expected one of .png, .svg, .pdf"),
         (["curves", "RUNS/onne"], "did you mean 'one'?"),
@@ -414,7 +414,7 @@ def test_damaged_files_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_a_run_that_was_killed_says_that_nobody_knows(tmp_path: Path) -> None:
     runs.train(tmp_path, train_for="1 epoch")
     (tmp_path / "summary.json").unlink()
-    page.write(read(find(tmp_path)), tmp_path / "report.html")
+    page.write(read(tmp_path), tmp_path / "report.html")
     said = "".join(parsed(tmp_path).words)
     assert "unfinished" in said and "still goes on, or it was killed" in said
 
