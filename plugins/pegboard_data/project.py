@@ -177,12 +177,12 @@ def _cut(part: Part, ratio: Sequence[float], names: Sequence[str], seed: int, st
         for name in names[1:]:
             chosen[name] += [order.pop()] if len(order) > 1 else []
         chosen[names[0]] += order
-    for name, indices in chosen.items():
-        if not indices:
+    for name, members in chosen.items():
+        if not members:
             raise DataError(
                 f"{part.place}: the {name} part would be empty; expected a class with at least {len(names)} images"
             )
-    listed = {name: _listed(part, sorted(indices)) for name, indices in chosen.items()}
+    listed = {name: _listed(part, sorted(members)) for name, members in chosen.items()}
     small = ", ".join(f"{part.classes[number]!r} ({counts[number]})" for number in rare.tolist())
     return listed, f";\ntoo few images to be shared out so, one to each part while they last: {small}" if small else ""
 

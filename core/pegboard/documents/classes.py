@@ -6,33 +6,31 @@ from copy import deepcopy
 import pegboard
 from pegboard import source
 
-# Not among the names of ``pegboard`` itself, but what one of those is given.
-MORE = {"About": "pegboard.hooks:About"}
 
-
-def addresses() -> dict[str, str]:
-    """Name -> ``"package.module:Name"`` by which to import it, of every class that is exported."""
-    exported = {name: f"pegboard:{name}" for name in pegboard.__all__} | MORE
-    found = {name: source.find(address) for name, address in exported.items()}
-    return {name: exported[name] for name in sorted(found) if (at := found[name]) and isinstance(at[1], ast.ClassDef)}
+def classes() -> dict[str, ast.ClassDef]:
+    """Every class that is exported, by name, as its source has it."""
+    found = {name: source.find(f"pegboard:{name}") for name in sorted(pegboard.__all__)}
+    return {name: at[1] for name, at in found.items() if at and isinstance(at[1], ast.ClassDef)}
 
 
 def classes_page() -> str:
     """All of them, by name."""
     words = "What an author of parts derives from, or is given. `pegboard.testing`, which tries parts, is told of in "
     lines = ["# Classes", "", f"{words}[writing a plugin](../writing_a_plugin.md).", ""]
-    return "\n".join([*lines, *(class_page(name, level=2) for name in addresses())])
+    return "\n".join([*lines, *(class_page(name, level=2) for name in classes())])
 
 
 def class_page(name: str, level: int = 1) -> str:
     """What the class says of itself, then each method that says something."""
-    address = addresses()[name]
-    found = source.find(address)
-    if found is None or not isinstance(found[1], ast.ClassDef):
-        raise LookupError(f"pegboard exports no class {name!r}")
-    lines = [f"{'#' * level} {name}", "", f"`from {address.partition(':')[0]} import {name}`", ""]
-    lines += _fenced(ast.get_docstring(found[1]) or "")
-    for node in found[1].body:
+    found = classes()[name]
+    lines = [
+        f"{'#' * level} {name}",
+        "",
+        f"`from pegboard import {name}`",
+        "",
+        *_fenced(ast.get_docstring(found) or ""),
+    ]
+    for node in found.body:
         said = ast.get_docstring(node) if isinstance(node, ast.FunctionDef) else None
         if isinstance(node, ast.FunctionDef) and said and not node.name.startswith("_"):
             lines += [f"`{_head(node)}`", "", *_fenced(said)]
