@@ -8,9 +8,10 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from pegboard.console import table
+from pegboard.console import say, table
 from pegboard.errors import DataError
 
+SHOWN = 5  # images that cannot be read, named one by one
 HELP = "begin a project with your own images: split, statistics and a config that trains"
 
 
@@ -58,7 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
     write_parts(index, project.parts, project.classes)
     (out / "config.py").write_text(project.config(), encoding="utf-8")
 
-    print(f"{out / 'index'}: {project.note}\n")
+    for problem in project.left_out[:SHOWN]:
+        say(f"left out: {problem}")
+    if len(project.left_out) > SHOWN:
+        say(f"and {len(project.left_out) - SHOWN:,} more; `pegboard verify {shlex.quote(arguments.folder)}` lists them")
+    print("\n" * bool(project.left_out) + f"{out / 'index'}: {project.note}\n")
     table(("", "images"), [(f"{name}.txt", f"{len(listed):,}") for name, listed in project.parts.items()], sys.stdout)
     print(
         f"\n{out / 'config.py'}: a small ResNet, {len(project.classes)} classes, {project.side} x {project.side} pixels"
