@@ -123,10 +123,12 @@ SAME: dict[str, dict[str, Any]] = {
     "lbfgs": {**UNEVEN, "optimizer": {"type": "LBFGS", "lr": 0.1, "max_iter": 3}},
     "bf16": {**UNEVEN, "precision": "bf16"},
     "unused": {**UNEVEN, "model": {"type": "Idle"}, "unused_parameters": True},
+    "compiled": {**UNEVEN, "compile": {"backend": "aot_eager"}},
     "stop": {**UNEVEN, "hooks": {"stop": {"type": "Stop"}}},
 }
 CLOSE = {"double": 1e-12, "bf16": 2e-3}
-QUICK = [name for name in SAME if name != "workers"]
+SLOW = ["workers", "compiled"]
+QUICK = [name for name in SAME if name not in SLOW]
 
 
 def _hang_up() -> None:
@@ -285,7 +287,7 @@ def test_a_checkpoint_resumes_on_another_number_of_ranks(
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 3])
 def test_three_ranks_and_worker_processes(tmp_path: Path, world: int) -> None:
-    names = list(SAME) if world == 3 else ["workers"]
+    names = list(SAME) if world == 3 else SLOW
     for count in (1, world):
         folder = tmp_path / str(count)
         assert set(ranks.call(count, _train, folder, names, logs=folder)) == {0}, _logs(folder)
