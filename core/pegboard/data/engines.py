@@ -51,7 +51,8 @@ class InMemory:
     def __init__(self, samples: Source, pipeline: Pipeline, device: torch.device, ranks: Beside | None = None) -> None:
         image, target = samples[0]
         first, self.pipeline = pipeline.split(image)
-        image, _ = first.once(image, target)
+        done = first.once(image, target)  # of sample 0, which says how large they all are
+        image = done[0]
         shape = (len(samples), *image.shape)  # (N, C, H, W)
         if ranks is None:
             images, mine = image.new_empty(shape), range(len(samples))
@@ -60,8 +61,7 @@ class InMemory:
             images = ranks.memory(math.prod(shape) * image.element_size()).view(image.dtype).view(shape)
         targets = []
         for index in mine:
-            image, target = samples[index]
-            image, target = first.once(image, target)
+            image, target = first.once(*samples[index]) if index else done
             if image.shape != images.shape[1:]:
                 raise DataError(
                     f"sample {index} is {_size(image)}, sample 0 is {_size(images)}; images in memory must be "
