@@ -13,6 +13,7 @@ from pegboard.data.bad_samples import BadSamplePolicy, BadSamples
 from pegboard.data.batch import Batch
 from pegboard.data.denormalise import denormalised
 from pegboard.data.engines import Collate, Engine, InMemory, Workers
+from pegboard.data.one_copy import Beside
 from pegboard.data.sampler import order_of
 from pegboard.data.samples import Decoded, Relabel, Samples
 from pegboard.data.share import Share
@@ -83,6 +84,7 @@ class Loader:
         self.bad = BadSamples(on_bad_sample, max_bad, len(dataset), what)
         self.samples = Samples(dataset, target_transform, self.bad)
         self.mode, self.why = choose(self.samples, mode, workers, collate is not None)
+        self.beside: Beside | None = None  # ranks that build this loader's engine all at once, and share its memory
         self.what, self.alone, self.workers, self.cache, self.collate = what, alone, workers, cache, collate
 
     @cached_property
@@ -94,8 +96,8 @@ class Loader:
         """
         logger.info("%s: %d samples, %s engine (%s)", self.what, len(self.dataset), self.mode, self.why)
         if self.mode == "memory":
-            return InMemory(self.samples, self.alone, self.device)
-        source = Decoded(self.samples) if self.cache == "memory" else self.samples
+            return InMemory(self.samples, self.alone, self.device, self.beside)
+        source = Decoded(self.samples, self.beside) if self.cache == "memory" else self.samples
         return Workers(source, self.alone, self.device, self.workers, self.collate)
 
     @property

@@ -48,6 +48,8 @@ class MetricsFile(Hook):
             "images_per_second": round(run.speed.recent, 1),
             "data_wait": round(run.speed.data_wait, 4),
         }
+        if run.ranks.several:
+            timing["communication"] = round(run.speed.communication, 4)
         self.files["timing.jsonl"].write(timing)
 
     def after_run(self, run: "Runner") -> None:

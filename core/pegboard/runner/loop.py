@@ -173,6 +173,7 @@ class Runner:
         elif state:
             load_weights(self.model, state["model"])
         loader = self.builder.loader(split)
+        self.ranks.share_memory(loader)
         trained_on, label = (state or {}).get("data"), prepare.label(loader)
         if trained_on is not None and "stand-in" in (trained_on, label) and label != trained_on:
             raise DataError(

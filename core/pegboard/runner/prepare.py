@@ -52,6 +52,7 @@ def _build_all(run: "Runner") -> None:
         refuse_other_layout(run.resume)
     rehearsal(run, fresh=run.resume is None)
     for loader in filter(None, (run.train_loader, run.val_loader)):
+        run.ranks.share_memory(loader)
         _ = loader.engine  # decodes what is kept in memory
     loaders = {"train": run.train_loader, "val": run.val_loader}
     run.contents = {split: contents(loader) for split, loader in loaders.items() if loader is not None}
@@ -161,7 +162,7 @@ def _lengths(run: "Runner") -> None:
     run.epochs = sum(length.count for length in lengths) if counts_epochs else None
     run.val_every = run.builder.duration("val_every")
     run.val_iterations = run.val_every.count if run.val_every.unit == "iters" and run.val_loader else NEVER
-    run.speed = Speed(run.total_iterations)
+    run.speed = Speed(run.total_iterations, run.ranks.seconds)
 
 
 def _parts(run: "Runner", fresh: bool) -> None:

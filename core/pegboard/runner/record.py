@@ -179,6 +179,8 @@ def summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
         "versions": versions(),
         "exit": outcome,
     }
+    if run.ranks.several:
+        said["communication"] = round(run.speed.communication, 4)
     if run.skipped:
         said["skipped_steps"] = run.skipped
     loaders = {"train": run.train_loader, "val": run.val_loader}
