@@ -1,7 +1,8 @@
 """Pictures of what a network does, for its report.html: what it has learned, where it looks, what it mistakes.
 
 A config takes them by `_base_ = ["_base_/pictures.py", ...]`; `hooks=dict(cam=None)` leaves one out, and
-`--cfg-options hooks.cam.every="1 epoch"` draws it more often. Each is drawn at the end of the run too.
+`--cfg-options hooks.cam.every="1 epoch"` draws it more often. Each is drawn at the end of the run too,
+also of one that is stopped before its time.
 """
 
 hooks = dict(

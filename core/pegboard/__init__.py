@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pegboard.config import Config, Duration
     from pegboard.data import Batch, Loader, Mask, Sampler, Transform
     from pegboard.errors import CheckpointError, ConfigError, DataError, PegboardError, Problem
-    from pegboard.hooks import Hook, Kept, PeriodicHook, SampleHook, Tracker
+    from pegboard.hooks import About, Hook, Kept, PeriodicHook, SampleHook, Tracker
     from pegboard.hookspecs import hookimpl
     from pegboard.pictures import Pictures, Shown
     from pegboard.registry import (
@@ -39,7 +39,7 @@ _HOMES = {
     "pegboard.config": ("Config", "Duration"),
     "pegboard.data": ("Batch", "Loader", "Mask", "Sampler", "Transform"),
     "pegboard.errors": ("CheckpointError", "ConfigError", "DataError", "PegboardError", "Problem"),
-    "pegboard.hooks": ("Hook", "Kept", "PeriodicHook", "SampleHook", "Tracker"),
+    "pegboard.hooks": ("About", "Hook", "Kept", "PeriodicHook", "SampleHook", "Tracker"),
     "pegboard.hookspecs": ("hookimpl",),
     "pegboard.pictures": ("Pictures", "Shown"),
     "pegboard.registry": (
@@ -72,6 +72,7 @@ __all__ = [
     "SCHEDULERS",
     "STRATEGIES",
     "TRANSFORMS",
+    "About",
     "Batch",
     "Boards",
     "Bridge",

@@ -48,6 +48,13 @@ class Checkpoints:
             raise CheckpointError(f"{self.folder / INDEX} is damaged: expected a list of files in the same folder")
         return entries
 
+    def listed(self) -> bool:
+        """Is there any that a resume can look for?"""
+        try:
+            return bool(self.index())
+        except (CheckpointError, OSError):
+            return True  # damaged: the files themselves may be whole
+
     def path_of(self, iteration: int) -> Path:
         """Where the checkpoint of an iteration lies, or will."""
         return self.folder / f"iteration_{iteration:08}.pt"
@@ -213,8 +220,13 @@ def load(path: Path, sha256: str | None = None, whole: bool = True) -> dict[str,
         CheckpointError: there is no such file, its bytes are not those that were written, or it would run code.
     """
     if not path.is_file():
-        near = did_you_mean(path.name, [file.name for file in path.parent.glob("*")] if path.parent.is_dir() else [])
+        if path.exists():
+            raise CheckpointError(f"{path} is no file; expected a checkpoint, or a file of weights")
+        around = path.parent.glob("*") if path.parent.is_dir() else ()
+        near = did_you_mean(path.name, [file.name for file in around if file.name != path.name])
         raise CheckpointError(f"there is no checkpoint {path}{near}")
+    if not path.stat().st_size:
+        raise CheckpointError(f"{path} is empty; expected a checkpoint, or a file of weights")
     sha256 = sha256 or _listed_sha256(path)
     if sha256 is not None and _sha256(path) != sha256:
         raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one it was written with")

@@ -30,11 +30,27 @@ def differences(one: Any, other: Any, path: str = "") -> Iterator[Difference]:
                 yield Difference(where, ABSENT, _shown(other[key]))
             else:
                 yield from differences(one[key], other[key], where)
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) != len(other):
+        yield from _of_lists(one, other, path)
     elif _holds_parts(one) and _holds_parts(other) and len(one) == len(other):
         for index, (mine, theirs) in enumerate(zip(one, other, strict=True)):
             yield from differences(mine, theirs, f"{path}.{index}")
     elif not same(one, other):
         yield Difference(path, _shown(one), _shown(other))
+
+
+def _of_lists(one: Sequence[Any], other: Sequence[Any], path: str) -> Iterator[Difference]:
+    """Of lists that differ in length: what stands between the same beginning and the same end."""
+    shorter = min(len(one), len(other))
+    begin = next((i for i in range(shorter) if not same(one[i], other[i])), shorter)
+    end = next((i for i in range(shorter - begin) if not same(one[-1 - i], other[-1 - i])), shorter - begin)
+    mine, theirs = one[begin : len(one) - end], other[begin : len(other) - end]
+    if mine and theirs:
+        yield Difference(f"{path}.{begin}", *(", ".join(map(_shown, part)) for part in (mine, theirs)))
+        return
+    for index, value in enumerate(mine or theirs, begin):
+        cells = (_shown(value), ABSENT) if mine else (ABSENT, _shown(value))
+        yield Difference(f"{path}.{index}", *cells)
 
 
 def same(one: Any, other: Any, tolerance: float = 0.0) -> bool:

@@ -11,11 +11,14 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeVar
 
 from pegboard.errors import PegboardError
 
 logger = logging.getLogger("pegboard")
+
+T = TypeVar("T")
 
 PATIENCE = 3.0  # seconds that a mistake waits on a later rank: the first one, which has most likely made it too, tells
 LOST = re.compile(r"gloo|NCCL|closed by peer|reset by peer|Broken pipe|TCPStore|Socket", re.IGNORECASE)
@@ -126,13 +129,26 @@ def join() -> Place | None:
     try:
         meeting, _, _ = next(rendezvous("env://", here.rank, here.world))
         store = PrefixStore(f"attempt {attempt()}", meeting)  # torchrun keeps one store for all its attempts
-        dist.init_process_group(backend, store=store, rank=here.rank, world_size=here.world)
+        world, rank = here.world, here.rank
+        dist.init_process_group(backend, timeout=timeout(), store=store, rank=rank, world_size=world)
     except (RuntimeError, ValueError) as error:
         raise PeerLost(
             f"rank {here.rank} of {here.world} could not meet the others at {here.address}:{here.port}: {error}"
         ) from error
     atexit.register(_leave)
     return here
+
+
+def timeout(environ: Mapping[str, str] = os.environ) -> timedelta:
+    """How long a rank waits for what the others have to send before it takes them for lost.
+
+    A process that dies is noticed at once. A machine that is cut off is not, and PEGBOARD_TIMEOUT says for how many
+    seconds it may be a slow one; half an hour, as torch has it, unless set, since a download may take as long.
+    """
+    seconds = _number(environ, "PEGBOARD_TIMEOUT", 1800)
+    if seconds < 1:
+        raise PegboardError(f"PEGBOARD_TIMEOUT is {seconds}; expected at least 1 second")
+    return timedelta(seconds=seconds)
 
 
 def _leave() -> None:
@@ -156,6 +172,19 @@ def from_first(value: Any) -> Any:
 def local(tensor: Any) -> Any:
     """A tensor's values that are in this process, sharing its memory: of one that is sharded the own part."""
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def of_each(value: T) -> list[T]:
+    """The plain value that each rank has, by rank; called by all at once."""
+    here = place()
+    if here is None:
+        return [value]
+    import torch.distributed as dist
+
+    join()
+    values: list[Any] = [None] * here.world
+    dist.all_gather_object(values, value)
+    return values
 
 
 def launch(environ: Mapping[str, str] = os.environ) -> str | None:

@@ -62,7 +62,8 @@ def pegboard_commands() -> "dict[str, tuple[str, Callable[[ArgumentParser], None
     When: at each start of the ``pegboard`` command.
     May not: import torch.
     Returns: command name -> (one line of help, function that adds arguments to a parser, function that takes the
-    parsed ``Namespace`` and returns the exit status).
+    parsed ``Namespace`` and returns the exit status). A name that another plugin has too is reached as
+    ``pegboard acme:greet``, and bare it is an error; one of pegboard's own commands keeps the bare name.
     """
 
 

@@ -1,4 +1,4 @@
-"""A run folder read back: its config, environment, summary and records, as data; nothing of it is run."""
+"""A run folder found, and read back: its config, environment, summary and records, as data; nothing of it is run."""
 
 import json
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pegboard.config.dump import from_python
-from pegboard.errors import PegboardError, did_you_mean
+from pegboard.errors import CheckpointError, PegboardError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,40 @@ class Recorded:
     records: list[dict[str, Any]]
 
 
+def find_run(path: Path, holding: str = "checkpoints") -> Path:
+    """The run folder that a path names: itself, or the ``latest`` inside.
+
+    Args:
+        holding: what lies in it: ``"checkpoints"``, or the file that is wanted of a run which may have none.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    wanted = "a run folder or a checkpoint" if holding == "checkpoints" else "a run folder"
+    try:
+        for folder in (path, path / "latest"):
+            if (folder / holding).exists():
+                return folder.resolve()
+        if path.is_dir():
+            raise CheckpointError(
+                f"{path} is no run folder: there is no {holding} in it, nor a folder 'latest' of a run"
+            )
+        if path.exists():
+            raise CheckpointError(f"{path} is a file; expected a run folder")
+        siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    hint = did_you_mean(path.name, siblings, otherwise=f"; expected {wanted}, such as runs/NAME/latest")
+    raise CheckpointError(f"there is no {path}{hint}")
+
+
 def read_run(path: Path) -> Recorded:
     """The run in a folder, or in the ``latest`` inside.
 
     Raises:
         PegboardError: there is none, or a file of it is damaged.
     """
-    folder = _folder(path)
+    folder = find_run(path, "config.py")
     return Recorded(
         folder,
         _config(folder / "config.py"),
@@ -39,21 +66,6 @@ def read_run(path: Path) -> Recorded:
         _json(folder / "summary.json"),
         read_records(folder / "metrics.jsonl"),
     )
-
-
-def _folder(path: Path) -> Path:
-    try:
-        for folder in (path, path / "latest"):
-            if (folder / "config.py").is_file():
-                return folder.resolve()
-        if path.is_dir():
-            raise PegboardError(f"{path} is no run folder: there is no config.py in it, nor a folder 'latest' of a run")
-        if path.exists():
-            raise PegboardError(f"{path} is a file; expected a run folder")
-        siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
-    except (OSError, ValueError) as error:
-        raise PegboardError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    raise PegboardError(f"there is no {path}{did_you_mean(path.name, siblings)}")
 
 
 def _text(file: Path) -> str:

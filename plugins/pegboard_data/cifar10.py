@@ -77,6 +77,9 @@ class CIFAR10:
     https://www.cs.toronto.edu/~kriz/cifar.html.
     """
 
+    classes: Sequence[str] = (
+        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+    )  # fmt: skip
     mean: tuple[float, float, float] = (0.4914, 0.4822, 0.4465)
     std: tuple[float, float, float] = (0.2470, 0.2435, 0.2616)
     label: str = "CIFAR-10"

@@ -1,9 +1,8 @@
-"""A cross-validation: one run a fold, each in a folder of its own, one after the other in this process."""
+"""A cross-validation: one run a fold, each in a folder of its own."""
 
 import logging
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,11 @@ from pegboard.runner.folder import new_folder
 from pegboard_data import fold_record
 from pegboard_data.facts import label_of
 from pegboard_data.fold_config import fold_config, put_indices, statistics_of
-from pegboard_data.fold_figures import Figures, figures
-from pegboard_data.fold_run import clear, ended, newest_state, run_fold
+from pegboard_data.fold_results import Results, collect, folders
+from pegboard_data.fold_run import clear, ended, is_fresh, newest_state, run_fold
 from pegboard_data.folds import Fold, Scheme, digest
 
 logger = logging.getLogger("pegboard")
-
-
-@dataclass(frozen=True)
-class Over:
-    """What is left of a fold whose run is over.
-
-    Args:
-        name: of its folder.
-        train, val: how many samples it was trained and validated on.
-        metrics: ``"val/..."`` after the last validation.
-        stop_reason: why it ended before its full length; empty where it did not.
-    """
-
-    name: str
-    train: int
-    val: int
-    metrics: dict[str, float]
-    stop_reason: str
 
 
 class CrossValidation:
@@ -50,7 +31,6 @@ class CrossValidation:
     Attributes:
         count: how many folds there are.
         folder: where they are written; known once it is open.
-        over: the folds whose runs are over.
 
     Raises:
         DataError: the data cannot be read, or not be cut so.
@@ -65,17 +45,18 @@ class CrossValidation:
             self.dataset = DATASETS.build(config.values["train"]["dataset"], "train.dataset")
         self.label = label_of(self.dataset)
         self.samples = scheme.samples(self.dataset)
-        self.folds: Iterable[Fold]
-        self.count, self.folds = scheme.cut(self.samples)
-        self.over: list[Over] = []
+        self.count, folds = scheme.cut(self.samples)
+        self._folds: Iterator[tuple[int, Fold]] = enumerate(folds, 1)
+        self._drawn: tuple[int, Fold] | None = None  # the last one asked for
 
     @property
     def record(self) -> dict[str, Any]:
-        """What must not change between the beginning and the end."""
+        """What is cross-validated; all but ``"runs"``, which follows from it, must not change until the end."""
         return {
             "name": self.name,
             "asked": {**vars(self.scheme), "statistics": self.statistics},
             "data": {"label": self.label, "samples": len(self.samples), "digest": digest(self.samples)},
+            "runs": self.count,
             "values": self.config.values,
         }
 
@@ -98,45 +79,68 @@ class CrossValidation:
         what = f"train.dataset has {len(self.samples):,} samples: {self.count:,} runs ({how}) in {self.folder}"
         logger.info("%s; val.dataset is not used, and test is not touched", what)
 
-    def run(self) -> bool:
-        """Run every fold that is not over, then write all figures; False if an interrupt came between."""
+    def run(self) -> Results | None:
+        """Run every fold that is not over, then write all figures; None if an interrupt came between."""
         timed = 0
-        for number, fold in enumerate(self.folds, 1):
-            folder = self.folder / f"fold_{number}"
-            summary = ended(folder)
-            if summary is not None:
-                put_indices(folder, fold)  # refuses other ones
-                logger.info("fold %d of %s is over already", number, f"{self.count:,}")
-            else:
-                state, begun = newest_state(folder), time.perf_counter()
-                summary = self._run(number, folder, fold, state)
-                if summary["exit"] == "interrupted":
-                    return False
-                timed += state is None
-                if state is None and timed <= 2 and number < self.count:  # the first one imports what the others use
-                    self._estimate(time.perf_counter() - begun, self.count - number)
-            metrics = {name: value for name, value in summary["final"].items() if name.startswith("val/")}
-            reason = summary.get("stop_reason", "")
-            self.over.append(Over(folder.name, len(fold.train), len(fold.val), metrics, reason))
-        metrics = {name: vars(of_one) for name, of_one in self.figures().items()}
-        fold_record.write(self.folder, {**self.record, "folds": [vars(fold) for fold in self.over], "metrics": metrics})
-        return True
+        for number in range(1, self.count + 1):
+            fresh, begun = is_fresh(self.folder_of(number)), time.perf_counter()
+            if not self.run_one(number):
+                return None
+            timed += fresh
+            if fresh and timed <= 2 and number < self.count:  # the first one imports what the others use
+                self.estimate(time.perf_counter() - begun, self.count - number)
+        return self.finish()
 
-    def figures(self) -> dict[str, Figures]:
-        """Those of every validation metric, over the folds that are over."""
-        names = dict.fromkeys(name for fold in self.over for name in fold.metrics)
-        sizes = [fold.val for fold in self.over]
-        return {name: figures([fold.metrics.get(name) for fold in self.over], sizes) for name in names}
+    def run_one(self, number: int) -> bool:
+        """Run a fold unless it is over; False if an interrupt came between.
 
-    def _run(self, number: int, folder: Path, fold: Fold, state: Any) -> dict[str, Any]:
+        Raises:
+            PegboardError: it holds other samples, or another process runs it.
+        """
+        folder, fold, of_all = self.folder_of(number), self.fold(number), f"{self.count:,}"
+        if ended(folder) is not None:
+            put_indices(folder, fold)  # refuses other ones
+            logger.info("fold %d of %s is over already", number, of_all)
+            return True
+        state = newest_state(folder)
         if state is None:
             clear(folder)
         put_indices(folder, fold)
-        what = f"fold {number} of {self.count:,}"
-        logger.info("%s: %s samples to train, %s to validate", what, f"{len(fold.train):,}", f"{len(fold.val):,}")
+        sizes = f"{len(fold.train):,} samples to train, {len(fold.val):,} to validate"
+        logger.info("fold %d of %s: %s", number, of_all, sizes)
         found = statistics_of(self.dataset, fold) if self.statistics else None
-        return run_fold(fold_config(self.config, folder, f"{self.name}_{folder.name}", found), folder, state)
+        config = fold_config(self.config, folder, f"{self.name}_{folder.name}", found)
+        return bool(run_fold(config, folder, state)["exit"] != "interrupted")
 
-    def _estimate(self, seconds: float, left: int) -> None:
-        rest = duration_text(seconds * left)
+    def waiting(self) -> list[int]:
+        """Numbers of the folds that are not over."""
+        return [n for n, folder in enumerate(folders(self.folder, self.count), 1) if ended(folder) is None]
+
+    def finish(self) -> Results:
+        """Put the figures of all folds, which are over, into the record."""
+        results = collect(self.folder)
+        results.write()
+        return results
+
+    def fold(self, number: int) -> Fold:
+        """The samples of a fold; they are drawn one after the other, so that ascending numbers are cheapest."""
+        if self._drawn is not None and self._drawn[0] > number:
+            self._folds, self._drawn = enumerate(self.scheme.cut(self.samples)[1], 1), None
+        while self._drawn is None or self._drawn[0] < number:
+            self._drawn = next(self._folds)
+        return self._drawn[1]
+
+    def folder_of(self, number: int) -> Path:
+        """Where a fold is written."""
+        return self.folder / f"fold_{number}"
+
+    def estimate(self, seconds: float, left: int, jobs: int = 1) -> None:
+        """Log how long the rest will take.
+
+        Args:
+            seconds: that a fold has taken.
+            left: folds that are to come.
+            jobs: of them at a time.
+        """
+        rest = duration_text(seconds * left / jobs)
         logger.info("this fold took %s; %s more will take about %s", duration_text(seconds), f"{left:,}", rest)

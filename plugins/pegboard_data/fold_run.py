@@ -16,6 +16,7 @@ from pegboard import Config, Runner
 from pegboard.checkpoint import Checkpoints
 from pegboard.cli.interrupts import Interrupts
 from pegboard.errors import CheckpointError
+from pegboard.runner.lock import FolderLock
 
 ENDED = ("finished", "stopped")  # a hook such as EarlyStop has the last word on the length of a run
 
@@ -38,10 +39,27 @@ def newest_state(folder: Path) -> Mapping[str, Any] | None:
         return None
 
 
+def is_fresh(folder: Path) -> bool:
+    """Has a fold all its run still before it?"""
+    try:
+        return ended(folder) is None and not Checkpoints(folder / "checkpoints").index()
+    except CheckpointError:
+        return True
+
+
 def clear(folder: Path) -> None:
-    """Remove what a run left that cannot go on."""
-    if folder.exists():
-        shutil.rmtree(folder)
+    """Remove what a run left that cannot go on.
+
+    Raises:
+        PegboardError: another process has begun it, and goes on.
+    """
+    if not folder.exists():
+        return
+    lock = FolderLock()
+    lock.take(folder)
+    with lock:
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def run_fold(config: Config, folder: Path, state: Mapping[str, Any] | None) -> dict[str, Any]:

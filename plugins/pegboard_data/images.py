@@ -88,6 +88,8 @@ def in_brackets(what: str) -> str:
 
 def _near(path: Path) -> str:
     """The file that may have been meant; folders too large to look through quickly are left alone."""
+    if path.is_symlink():
+        return f"; it is a link to {path.readlink()}, which is not there"
     try:
         names = [file.name for _, file in zip(range(10_000), path.parent.iterdir(), strict=False)]
     except OSError:

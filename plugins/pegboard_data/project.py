@@ -1,7 +1,9 @@
 """A starter project for somebody's own images: how they are split, what they measure, and the config that follows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from statistics import median
 from string import Template
@@ -36,6 +38,7 @@ class Project:
         measured: of which images mean and std are.
         mean, std: of the red, green and blue of the training images, resized, in 0..1.
         note: how the parts came about.
+        left_out: what is wrong with each image that cannot be read.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Project:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     note: str
+    left_out: list[str]
 
     def config(self) -> str:
         """The text of the config."""
@@ -69,15 +73,19 @@ def plan(source: str, name: str, seed: int, stratify: bool) -> Project:
         stratify: keep the share of every class in every part.
 
     Raises:
-        DataError: there is no image, or an image cannot be read, or a class is too small to be split.
+        DataError: there is no image, or none of a class can be read, or there are too few to be split.
     """
-    found = read_source(source)
+    found, left_out = [], []
+    for part in read_source(source):
+        kept, problems = readable(part)
+        found.append(kept)
+        left_out += problems
     parts, note = _parts(found, seed, stratify)
     train = [path for path, _ in parts["train"]]
     side = best_side(train)
     mean, std, count = measure(train, side, seed)
     measured = f"{'the' if count == len(train) else f'{count:,} of the'} {len(train):,} training images"
-    return Project(name, found[0].classes, parts, side, measured, mean, std, note)
+    return Project(name, found[0].classes, parts, side, measured, mean, std, note, left_out)
 
 
 def batch_size(count: int) -> int:
@@ -107,11 +115,36 @@ def measure(paths: Sequence[Path], side: int, seed: int) -> tuple[tuple[float, .
     return mean, std, len(chosen)
 
 
+def readable(part: Part) -> tuple[Part, list[str]]:
+    """The part without the images that cannot be read, and what is wrong with each of those.
+
+    Raises:
+        DataError: of a class none can be read.
+    """
+    with ThreadPoolExecutor() as pool:  # decoding leaves other threads alone
+        problems = list(pool.map(_problem, map(part.path, range(len(part.listed)))))
+    good = np.array([not problem for problem in problems], dtype=bool)
+    kept = replace(part, listed=list(compress(part.listed, good)), targets=part.targets[good])
+    for number in np.setdiff1d(part.targets, kept.targets).tolist():
+        raise DataError(
+            f"no image of class {part.classes[number]!r} in {part.place} can be read; `pegboard verify` says why"
+        )
+    return kept, [problem for problem in problems if problem]
+
+
+def _problem(path: Path) -> str:
+    try:
+        read_image(path)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
 def _parts(found: list[Part], seed: int, stratify: bool) -> tuple[Listed, str]:
     """The three parts: those that are there stay, one that is missing is cut from the training images."""
     if len(found) == 1:
-        cut = _cut(found[0], RATIO, ("train", "valid", "test"), seed, stratify)
-        return cut, "70 % to train, 15 % to validate, 15 % to test, drawn by the seed"
+        cut, rare = _cut(found[0], RATIO, ("train", "valid", "test"), seed, stratify)
+        return cut, f"70 % to train, 15 % to validate, 15 % to test, drawn by the seed{rare}"
     by_name = {"valid" if part.name == "val" else part.name: part for part in found}
     if "train" not in by_name:
         raise DataError(f"{found[0].place.parent} has the parts {', '.join(by_name)}, and no train among them")
@@ -119,16 +152,39 @@ def _parts(found: list[Part], seed: int, stratify: bool) -> tuple[Listed, str]:
     note = "the parts as they are"
     for missing in ("valid", "test"):
         if missing not in listed:
-            cut = _cut(by_name["train"], (1 - SECOND, SECOND), ("train", missing), seed, stratify)
+            cut, rare = _cut(by_name["train"], (1 - SECOND, SECOND), ("train", missing), seed, stratify)
             listed |= cut
-            note = f"the parts as they are, but for {missing}: {SECOND:.0%} of train, drawn by the seed"
+            note = f"the parts as they are, but for {missing}: {SECOND:.0%} of train, drawn by the seed{rare}"
     return {name: listed[name] for name in ("train", "valid", "test")}, note
 
 
-def _cut(part: Part, ratio: Sequence[float], names: Sequence[str], seed: int, stratify: bool) -> Listed:
-    samples = Samples(part.targets, part.classes, None, stratify, str(part.place))
-    cut = holdout(samples, ratio, seed)
-    return {name: _listed(part, indices.tolist()) for name, indices in zip(names, cut.values(), strict=True)}
+def _cut(part: Part, ratio: Sequence[float], names: Sequence[str], seed: int, stratify: bool) -> tuple[Listed, str]:
+    """Shares of every class; a class too small for that is said, and one image of it goes to each part while it lasts.
+
+    Raises:
+        DataError: a part would be empty.
+    """
+    counts = np.bincount(part.targets, minlength=len(part.classes))
+    rare = np.flatnonzero((counts > 0) & (counts * min(ratio) < 1)) if stratify else np.array([], dtype=int)
+    common = np.flatnonzero(~np.isin(part.targets, rare))
+    chosen: dict[str, list[int]] = {name: [] for name in names}
+    if len(common):
+        samples = Samples(part.targets[common], part.classes, None, stratify, str(part.place))
+        for name, indices in zip(names, holdout(samples, ratio, seed).values(), strict=True):
+            chosen[name] += common[indices].tolist()
+    for number in rare.tolist():
+        order = np.random.default_rng((seed, number)).permutation(np.flatnonzero(part.targets == number)).tolist()
+        for name in names[1:]:
+            chosen[name] += [order.pop()] if len(order) > 1 else []
+        chosen[names[0]] += order
+    for name, members in chosen.items():
+        if not members:
+            raise DataError(
+                f"{part.place}: the {name} part would be empty; expected a class with at least {len(names)} images"
+            )
+    listed = {name: _listed(part, sorted(members)) for name, members in chosen.items()}
+    small = ", ".join(f"{part.classes[number]!r} ({counts[number]})" for number in rare.tolist())
+    return listed, f";\ntoo few images to be shared out so, one to each part while they last: {small}" if small else ""
 
 
 def _listed(part: Part, indices: Sequence[int]) -> list[tuple[Path, int]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pegboard import Config, Problem, address
-from pegboard.registry import TRANSFORMS
+from pegboard.registry import DATASETS, TRANSFORMS
 
 LOADERS = ("train", "val", "test")
 TO_FLOAT = ("ToFloat", "ToTensor")
@@ -28,6 +28,7 @@ def problems(config: Config) -> Iterator[Problem]:
         values = config.values.get(loader) or {}
         yield from _held(config, values.get("transforms"), f"{loader}.transforms", None)
         steps = list(_steps(values.get("transforms"), f"{loader}.transforms"))
+        yield from _of_bytes(config, values.get("dataset"), steps)
         for i, step in enumerate(steps):
             yield from _problems_of(config, step, steps[:i], steps[i + 1 :])
 
@@ -58,6 +59,25 @@ def _steps(parts: Any, path: str) -> Iterator[Step]:
             yield from _steps(part.get("transforms"), f"{where}.transforms")
         else:
             yield where, name, part
+
+
+def _of_bytes(config: Config, dataset: Any, steps: list[Step]) -> Iterator[Problem]:
+    """A Normalize that is given the bytes of a dataset, since there is no ToFloat at all."""
+    if any(name in TO_FLOAT for _, name, _ in steps) or not _gives_bytes(dataset):
+        return
+    for path, name, part in steps:
+        if name == "Normalize":
+            yield config.problem(path, "Normalize takes float images, and nothing makes them so; put ToFloat before it")
+        if TRANSFORMS.find(part["type"]).package != "pegboard_data":
+            return  # may make them float
+
+
+def _gives_bytes(dataset: Any) -> bool:
+    """Whether its images are certainly uint8: those of this package, and what is around nothing else."""
+    if not isinstance(dataset, Mapping) or DATASETS.find(dataset["type"]).package != "pegboard_data":
+        return False
+    inner = [*(dataset.get("datasets") or ()), *filter(None, [dataset.get("dataset")])]
+    return all(map(_gives_bytes, inner))
 
 
 def _problems_of(config: Config, step: Step, before: list[Step], after: list[Step]) -> Iterator[Problem]:

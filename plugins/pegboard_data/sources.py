@@ -61,7 +61,7 @@ def read_source(source: str, root: str | None = None) -> list[Part]:
         root: where the relative paths of index files are looked up first.
 
     Raises:
-        DataError: there is no such thing, or nothing in it.
+        DataError: there is no such thing, or nothing in it, or no such ``root``.
     """
     place = Path(source).expanduser()
     if place.is_file():
@@ -69,7 +69,8 @@ def read_source(source: str, root: str | None = None) -> list[Part]:
     if not place.is_dir():
         siblings = [path.name for path in place.parent.iterdir()] if place.parent.is_dir() else []
         near = did_you_mean(place.name, siblings)
-        raise DataError(f"{place}: no such file or folder{near}; expected an index file or a folder of class folders")
+        expected = near or "; expected an index file or a folder of class folders"
+        raise DataError(f"{place}: no such file or folder{expected}")
     files = index_files(place)
     if files:
         return [index_part(path, root) for path in files]
@@ -93,8 +94,10 @@ def index_files(folder: Path) -> list[Path]:
 
 def index_part(place: Path, root: str | None = None) -> Part:
     """The images that an index file lists."""
-    index = read_index(place)
     folder = Path(root).expanduser() if root is not None else None
+    if folder is not None and not folder.is_dir():
+        raise DataError(f"--root {root}: no such folder")
+    index = read_index(place)
     find = partial(locate, index_file=place, root=folder)
     return Part(place.stem, place, index.paths, index.targets, index.classes, find)
 

@@ -1,6 +1,5 @@
 """From the arguments of a config to one of torch's losses: lists become tensors, and the first batch is looked at."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -9,8 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from pegboard_losses.first_batch import watch
-
-logger = logging.getLogger("pegboard")
 
 PER_CLASS = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)  # whose weight has one number a class
 
@@ -30,12 +27,6 @@ def build(factory: Callable[..., nn.Module], arguments: dict[str, Any], supply: 
     weight, classes = arguments.get("weight"), supply.get("num_classes")
     if isinstance(loss, PER_CLASS) and weight is not None and classes is not None and len(weight) != classes:
         raise ValueError(f"weight has {len(weight)} numbers, but the training data {classes} classes")
-    if isinstance(loss, nn.KLDivLoss) and loss.reduction != "batchmean":
-        logger.warning(
-            "KLDivLoss with reduction=%r is not the divergence: 'mean' divides by the number of classes too; write "
-            "reduction='batchmean'",
-            loss.reduction,
-        )
     if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) and loss.reduction == "mean":
         loss.mass = partial(_mass, loss)  # type: ignore[assignment]  # torch declares every attribute a tensor
     watch(loss)

@@ -2,11 +2,15 @@
 
 import ast
 import inspect
+import logging
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from pegboard import LOSSES, MODELS, Config, Problem, source
 from pegboard.errors import did_you_mean
+
+logger = logging.getLogger("pegboard")
 
 WEIGHED_BY_CLASS = ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
 
@@ -29,11 +33,23 @@ def _loss(config: Config, name: str, loss: Mapping[str, Any], path: str) -> Iter
             today = "mean" if loss[argument] else otherwise
             yield config.problem(f"{path}.{argument}", f"{argument} is of the torch of 2018; write reduction={today!r}")
     yield from _reduction(config, name, loss.get("reduction", "mean"), f"{path}.reduction")
+    if name == "KLDivLoss" and loss.get("reduction", "mean") == "mean":
+        message = (
+            "KLDivLoss with reduction='mean' is not the divergence, for it divides by the number of classes too; "
+            "write reduction='batchmean'"
+        )
+        warn(str(config.problem(path, message)))
     if loss.get("weight") == "balanced" and name not in WEIGHED_BY_CLASS:
         yield config.problem(
             f"{path}.weight",
             f"{name} has no weight a class, so none can be balanced; {', '.join(WEIGHED_BY_CLASS)} have",
         )
+
+
+@cache
+def warn(message: str) -> None:
+    """Once: a config is checked when it is read, and again by the run."""
+    logger.warning("%s", message)
 
 
 def _inputs(config: Config, name: str, loss: Mapping[str, Any], path: str) -> Iterator[Problem]:

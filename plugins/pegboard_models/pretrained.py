@@ -30,7 +30,7 @@ def torchvision_model(factory: Callable[..., nn.Module], arguments: dict[str, An
     """
     if arguments.get("weights") is None:
         return factory(**arguments)
-    weights = find_weights(factory, arguments["weights"])
+    weights = find_weights(factory, arguments["weights"], bool(arguments.get("quantize")))
     theirs = len(weights.meta["categories"])
     wanted = arguments.get("num_classes", theirs)
     arguments = {**arguments, "weights": weights, "num_classes": theirs}
@@ -38,7 +38,7 @@ def torchvision_model(factory: Callable[..., nn.Module], arguments: dict[str, An
         model = _fetched(factory, arguments, weights)
         logger.info("weights from %s", weights.url)
     else:
-        with nothing_fetched(type(weights)):
+        with nothing_fetched(weights):
             model = factory(**arguments)
     if wanted != theirs:
         replaced = replace_head(model, theirs, wanted)
@@ -48,8 +48,11 @@ def torchvision_model(factory: Callable[..., nn.Module], arguments: dict[str, An
     return model
 
 
-def find_weights(model: Callable[..., nn.Module], wanted: Any) -> "WeightsEnum":
+def find_weights(model: Callable[..., nn.Module], wanted: Any, quantize: bool = False) -> "WeightsEnum":
     """The weights of a model by their name, e.g. ``"DEFAULT"`` or ``"IMAGENET1K_V1"``.
+
+    Args:
+        quantize: a model that can be is to be quantized, and so are its weights; otherwise they are in floats.
 
     Raises:
         PegboardError: it has no such weights.
@@ -57,6 +60,8 @@ def find_weights(model: Callable[..., nn.Module], wanted: Any) -> "WeightsEnum":
     from torchvision.models import WeightsEnum, get_model_weights
 
     known = get_model_weights(model)
+    if not quantize and (in_floats := next(iter(known)).meta.get("unquantized")) is not None:
+        known = type(in_floats)
     if isinstance(wanted, WeightsEnum):
         return wanted
     name = str(wanted).removeprefix(f"{known.__name__}.")
@@ -84,20 +89,26 @@ def _fetched(factory: Callable[..., nn.Module], arguments: dict[str, Any], weigh
 
 
 @contextmanager
-def nothing_fetched(weights: type) -> Iterator[None]:
+def nothing_fetched(weights: "WeightsEnum") -> Iterator[None]:
     """While it is open, torchvision builds a model as these weights ask for, but neither fetches nor loads them.
 
     To leave ``weights`` out would not do: some models differ with them in shape (ViT's image size) or in what they do
-    (Inception's input scaling).
+    (Inception's input scaling). torchvision offers no other place between building and loading: these weights give a
+    mark instead of tensors, and whoever loads the mark loads nothing. Every other load is what it always is.
     """
-    get, load = weights.get_state_dict, nn.Module.load_state_dict  # type: ignore[attr-defined]
+    mark: dict[str, Any] = {}
+    load = nn.Module.load_state_dict
+
+    def load_all_but_the_mark(model: nn.Module, state_dict: Mapping[str, Any], *more: Any, **options: Any) -> Any:
+        return None if state_dict is mark else load(model, state_dict, *more, **options)
+
     try:
-        weights.get_state_dict = lambda *_, **__: {}  # type: ignore[attr-defined]
-        nn.Module.load_state_dict = lambda *_, **__: None  # type: ignore[method-assign]
+        weights.get_state_dict = lambda *_, **__: mark  # of this member alone
+        nn.Module.load_state_dict = load_all_but_the_mark  # type: ignore[assignment, method-assign]
         yield
     finally:
-        weights.get_state_dict = get  # type: ignore[attr-defined]
         nn.Module.load_state_dict = load  # type: ignore[method-assign]
+        del weights.get_state_dict
 
 
 def replace_head(model: nn.Module, theirs: int, wanted: int) -> list[str]:
@@ -162,8 +173,14 @@ def timm_model(factory: Callable[..., nn.Module], arguments: dict[str, Any], sup
         if "unexpected keyword argument" not in str(error):
             raise
         raise PegboardError(f"timm's {factory.__name__}: {error}") from error
-    except OSError as error:
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:  # no network, no hub package, damaged bytes
+        if not arguments.get("pretrained"):
+            raise
+        about = f"timm's {factory.__name__}: its pretrained weights cannot be"
+        reason = shorten(str(error) or type(error).__name__, 200)
+        if file := (arguments.get("pretrained_cfg_overlay") or {}).get("file"):
+            raise PegboardError(f"{about} loaded from {file}: {reason}") from error
         raise PegboardError(
-            f"timm's {factory.__name__}: its pretrained weights cannot be fetched: {shorten(str(error), 200)}; "
+            f"{about} fetched: {reason}; a file of them does as well: pretrained_cfg_overlay=dict(file=PATH); "
             "pretrained=False starts from fresh ones"
         ) from error

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pegboard import Boards, hookimpl
+from pegboard import Boards, Config, Problem, hookimpl
 
 HOOKS = {
     "ConfusionMatrix": "hooks.confusion",
@@ -23,6 +23,13 @@ HOOKS = {
 def pegboard_register(boards: Boards) -> None:
     for name, module in HOOKS.items():
         boards.hooks.add_lazy(name, f"pegboard_visual.{module}:{name}")
+
+
+@hookimpl
+def pegboard_check(config: Config) -> list[Problem]:
+    from pegboard_visual.hooks.arguments import problems
+
+    return list(problems(config))
 
 
 @hookimpl

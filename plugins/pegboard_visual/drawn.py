@@ -36,7 +36,7 @@ class Drawn(NamedTuple):
 
 def moment(epoch: int, iteration: int) -> str:
     """When a picture was drawn, for its caption."""
-    return f"epoch {epoch}, iteration {iteration}"
+    return f"epoch {epoch}, iteration {iteration:,}"
 
 
 def now(run: "Runner") -> str:

@@ -1,5 +1,6 @@
 """TensorBoard's event files, written by the caller's own hand."""
 
+import logging
 import socket
 import time
 from contextlib import suppress
@@ -8,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tensorboardX.record_writer import RecordWriter
+
+
+logger = logging.getLogger("pegboard")
 
 
 class EventFiles:
@@ -21,6 +25,7 @@ class EventFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.files: dict[str, RecordWriter] = {}
+        self.paths: dict[str, Path] = {}
 
     def add(self, summary: Any, step: int, when: float | None = None, below: str = "") -> None:
         """Add an event.
@@ -52,19 +57,26 @@ class EventFiles:
             folder.mkdir(parents=True, exist_ok=True)
             now = time.time_ns()  # a run that is resumed within the second writes to another file
             path = folder / f"events.out.tfevents.{now // 10**9}.{socket.gethostname()}.{now}"
-            self.files[below] = RecordWriter(str(path))
+            self.files[below], self.paths[below] = RecordWriter(str(path)), path
             self.files[below].write(Event(wall_time=now / 1e9, file_version="brain.Event:2").SerializeToString())
         return self.files[below]
 
     def flush(self) -> None:
-        """Let everything reach the disk itself.
+        """Let everything reach the disk itself; a file that somebody has removed is followed by a new one.
 
         Raises:
             OSError: it does not; all files are closed.
         """
         try:
-            for file in self.files.values():
+            for below, file in list(self.files.items()):
                 file.flush()
+                if not self.paths[below].exists():
+                    logger.warning(
+                        "%s was removed while the run wrote to it: what it held is not in TensorBoard any more, but in "
+                        "metrics.jsonl; a new file begins",
+                        self.paths[below],
+                    )
+                    self.files.pop(below).close()
         except OSError:
             self.abandon()
             raise

@@ -21,6 +21,7 @@ from PIL import Image
 
 from pegboard import cli
 from pegboard.checkpoint import Checkpoints
+from pegboard.cli.added import Added
 from pegboard.errors import PegboardError
 from pegboard.plugins import ask_each
 
@@ -264,8 +265,12 @@ def line(name: str, wrong: dict[str, object], good: dict[str, Path], folder: Pat
     return arguments
 
 
+NO_PATHS = ("BOARD", "PATTERN", "PART")  # what an argument is called that may be left out
+
+
 def positionals(name: str) -> list[str]:
-    return [action.dest for action in actions(name) if not action.option_strings and action.nargs not in ("?", "*")]
+    given = [action for action in actions(name) if not action.option_strings]
+    return [one.dest for one in given if one.nargs not in ("?", "*") or one.metavar not in NO_PATHS]
 
 
 def options(name: str) -> list[str]:
@@ -429,11 +434,17 @@ def _succeeds(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add(monkeypatch: pytest.MonkeyPatch, name: str, function: Callable[..., int]) -> None:
+    """A plugin's command, as ``pegboard`` finds it."""
+    added = Added(name, "strange", "strange", own=False, command=("a specimen", _add_path, function))
+    monkeypatch.setattr(cli, "added_commands", lambda: ([added], {}))
+
+
 @pytest.mark.parametrize("specimen", [_crashes, _shows_what_it_gets, _says_nothing, _succeeds])
 def test_a_broken_command_is_caught(
     call: Call, good: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, specimen: Callable[..., int]
 ) -> None:
-    monkeypatch.setattr(cli, "_added", lambda: {"specimen": ("a specimen", _add_path, specimen)})
+    _add(monkeypatch, "specimen", specimen)
     monkeypatch.setitem(COMMANDS, "specimen", _add_path)
     with pytest.raises((AssertionError, IndexError)):
         test_a_wrong_path_is_one_line(call, good, tmp_path, "specimen", "path", steering)
@@ -443,5 +454,5 @@ def test_a_full_disk_is_one_line(call: Call, monkeypatch: pytest.MonkeyPatch) ->
     def full(arguments: argparse.Namespace) -> int:
         raise OSError(28, "No space left on device", "runs/\x1b[31ma")
 
-    monkeypatch.setattr(cli, "_added", lambda: {"fails": ("a specimen", _add_path, full)})
+    _add(monkeypatch, "fails", full)
     assert call("fails", "x") == (2, "", "runs/\\x1b[31ma: No space left on device; --debug shows more\n")

@@ -248,6 +248,18 @@ def test_a_kill_while_the_index_is_written_leaves_the_older_one(
 # -- reading --------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_no_file_or_holds_nothing_says_so(tmp_path: Path) -> None:
+    (tmp_path / "empty.pt").touch()
+    (tmp_path / "circle.pt").symlink_to(tmp_path / "circle.pt")
+    for name, what in (
+        ("empty.pt", "is empty"),
+        (".", "is no file"),
+        ("circle.pt", "^there is no checkpoint .*circle.pt$"),
+    ):
+        with pytest.raises(CheckpointError, match=what):
+            checkpoint.load(tmp_path / name)
+
+
 def test_a_missing_file_names_the_nearest(three: Checkpoints) -> None:
     with pytest.raises(CheckpointError, match=r"no checkpoint .*_00000009.pt; did you mean 'iteration_0000000"):
         checkpoint.load(three.folder / "iteration_00000009.pt")

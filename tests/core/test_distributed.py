@@ -10,7 +10,7 @@ from pegboard import Config, PegboardError
 from pegboard.config import batch_size, check
 from pegboard.data.batch import Batch
 from pegboard.data.share import Share
-from pegboard.distributed import Place, attempt, place, threads
+from pegboard.distributed import Place, attempt, place, threads, timeout
 from tests import runs
 
 TORCHRUN = {
@@ -65,6 +65,14 @@ def test_attempts_and_threads() -> None:
     here = Place(0, 2, 0, 10_000, "a", 1)
     assert threads(here, {}) == threads(here, {"OMP_NUM_THREADS": "1"}) == 1
     assert threads(here, {"OMP_NUM_THREADS": "3"}) is None
+
+
+def test_how_long_a_rank_waits() -> None:
+    assert timeout({}).total_seconds() == 1800
+    assert timeout({"PEGBOARD_TIMEOUT": "10"}).total_seconds() == 10
+    for wrong, said in [("0", "expected at least 1 second"), ("soon", "expected a number")]:
+        with pytest.raises(PegboardError, match=said):
+            timeout({"PEGBOARD_TIMEOUT": wrong})
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 7])

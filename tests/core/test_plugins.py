@@ -154,6 +154,60 @@ def test_code_that_a_config_names_lies_beside_the_config(pegboard_cli, tmp_path)
     assert "deep/c.py:2: model.x: DeepNet takes no 'x'" in done.stderr
 
 
+GREETS = """
+from pegboard import hookimpl
+
+def greet(arguments):
+    print("{module} greets")
+    return 0
+
+@hookimpl
+def pegboard_commands():
+    return {{name}: ("say hello as {module}", lambda parser: None, greet)}
+"""
+
+
+@pytest.mark.parametrize("name", ["greet", "split", "train"])
+def test_two_plugins_with_one_command_are_told_apart_and_pegboard_keeps_its_own(install, pegboard_cli, name):
+    for plugin in ("ann", "bob"):
+        install(plugin, GREETS.replace("{name}", repr(name)))
+    bare = pegboard_cli(name, "--help", **install.path)
+    if name == "greet":
+        ways = "`pegboard ann:greet` or `pegboard bob:greet`"
+        clash = f"command 'greet' is claimed by 'ann' (ann) and 'bob' (bob); write {ways}"
+        assert (bare.returncode, bare.stdout) == (2, "") and bare.stderr == f"{clash}\n"
+    else:
+        clash = (
+            f"command {name!r} is pegboard's own; that of a plugin is `pegboard ann:{name}` or `pegboard bob:{name}`"
+        )
+        assert (
+            bare.returncode == 0 and bare.stdout.startswith(f"usage: pegboard {name} ") and "hello" not in bare.stdout
+        )
+    assert pegboard_cli(f"ann:{name}", **install.path).stdout == "ann greets\n"
+    assert pegboard_cli(f"bob:{name}", **install.path).stdout == "bob greets\n"
+    listing = pegboard_cli("--help", **install.path).stdout
+    assert f"\n  ann:{name}" in listing and f"\n  bob:{name}" in listing
+    assert (f"\n  {name} " in listing) == (name != "greet")
+    assert clash in pegboard_cli("plugins", **install.path).stdout
+
+
+def test_one_plugin_with_a_command_has_it_by_its_bare_name_and_by_its_full_one(install, pegboard_cli):
+    install("ann", GREETS.replace("{name}", "'greet'"))
+    assert pegboard_cli("greet", **install.path).stdout == pegboard_cli("ann:greet", **install.path).stdout
+    listed = pegboard_cli("plugins", **install.path).stdout
+    assert "claimed" not in listed and "own;" not in listed
+    assert re.search(r"^ann +ann 1\.0 +1 commands$", listed, re.M)
+    missing = pegboard_cli("bob:greet", **install.path)
+    assert missing.returncode == 2 and "there is no command 'bob:greet'" in missing.stderr
+
+
+def test_two_plugins_with_one_part_are_named_where_plugins_are_listed(install, pegboard_cli):
+    for plugin in ("ann", "bob"):
+        install(plugin, GOOD)
+    listed = pegboard_cli("plugins", **install.path).stdout
+    assert "'Net' in models is claimed by 'ann' (ann:Net) and 'bob' (bob:Net); write 'ann:Net' or 'bob:Net'" in listed
+
+
 @pytest.fixture
 def lenet(repository):
     """A config that is checked without importing torch."""
@@ -168,7 +222,9 @@ def lenet(repository):
         ("pegboard_check(config)", "raise SystemExit(4)", "the check of plugin 'odd' failed: SystemExit: 4"),
         ("pegboard_commands()", "pass", "plugin 'odd' cannot add its commands: expected name -> (help,"),
         ("pegboard_commands()", "return {'hi': 'say hi'}", "plugin 'odd' cannot add its commands: expected name ->"),
-        ("pegboard_commands()", "raise SystemExit(4)", "plugin 'odd' cannot add its commands: 4"),
+        ("pegboard_commands()", "return {'a b': ('x', print, print)}", "commands: expected name -> (help,"),
+        ("pegboard_commands()", "return {'hi': ('', print, print)}", "commands: expected name -> (help,"),
+        ("pegboard_commands()", "raise SystemExit(4)", "plugin 'odd' cannot add its commands: SystemExit: 4"),
     ],
 )
 def test_a_hook_that_gives_what_it_should_not_is_reported(install, pegboard_cli, lenet, hook, body, message):

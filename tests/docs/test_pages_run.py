@@ -5,16 +5,20 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
+from string import Template
 
 import pytest
 
 from pegboard import cli, plugins
+from pegboard.cli.new_plugin_command import TEMPLATES
 from tests.conftest import restored_boards
 from tests.docs.blocks import DOCS, Block, blocks
 
 # What takes a reader a minute takes a test seconds, with fewer images and epochs.
 SHORTER = {"count=2000": "count=200", '"10 epochs"': '"2 epochs"'}
+CHINESE = ("tutorial.md", "writing_a_hook.md", "writing_a_plugin.md")
 PAGES = ("tutorial.md", "writing_a_hook.md", "writing_a_plugin.md", "coming_from.md")
 
 
@@ -73,6 +77,9 @@ def test_every_file_and_command_of_a_page_works(page: str, folder: Path) -> None
     if page == "tutorial.md":
         for name in ("first", "finetune", "losses", "optimizers", "explained"):
             assert json.loads((folder / "runs" / name / "summary.json").read_text())["exit"] == "finished"
+    if page == "writing_a_hook.md":
+        first, *_, last = (folder / "runs" / "told" / "diary.txt").read_text(encoding="utf-8").splitlines()
+        assert first.startswith("begins: told") and last == "finished"
 
 
 @pytest.mark.parametrize("command", ["pegboard chekc shapes.py", "pegboard stats nowhere", "pegboard check --no-such"])
@@ -81,5 +88,30 @@ def test_a_page_that_is_wrong_is_found(command: str, folder: Path) -> None:
         follow([Block("console", "", f"$ {command}\n")], folder)
 
 
-def test_the_guide_in_chinese_has_the_same_files_and_commands() -> None:
-    assert blocks(DOCS / "zh" / "tutorial.md") == blocks(DOCS / "tutorial.md")
+def test_the_three_lines_that_try_a_plugin_are_those_that_new_plugin_writes() -> None:
+    [shown] = [b.text for b in blocks(DOCS / "writing_a_plugin.md") if "import Case, cases" in b.text]
+    template = TEMPLATES / "tests" / "test_contract.py.template"
+    assert shown == Template(template.read_text(encoding="utf-8")).substitute(module="birch_pegs")
+
+
+def differences(page: Path, other: Path) -> list[str]:
+    """Where two pages' blocks of code are not the same: whatever one language can do, the other can."""
+    pairs = zip_longest(blocks(page), blocks(other))
+    return [f"block {number}: {one!r} is not {two!r}" for number, (one, two) in enumerate(pairs) if one != two]
+
+
+@pytest.mark.parametrize("page", CHINESE)
+def test_the_guide_in_chinese_has_the_same_files_and_commands(page: str) -> None:
+    """So the run of the English page is a run of the Chinese one."""
+    assert differences(DOCS / "zh" / page, DOCS / page) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("count=6", "count=8"), ("$ pegboard check hardest.py\n", ""), ('title="my_parts.py"', 'title="my_part.py"')],
+)
+def test_a_guide_in_chinese_that_has_fallen_behind_is_found(tmp_path: Path, old: str, new: str) -> None:
+    text = (DOCS / "zh" / "writing_a_hook.md").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "page.md").write_text(text.replace(old, new), encoding="utf-8")
+    assert differences(tmp_path / "page.md", DOCS / "writing_a_hook.md")

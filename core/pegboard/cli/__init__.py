@@ -2,10 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from pegboard import distributed
+from pegboard.cli.added import Command, added_commands, find, listed
 from pegboard.cli.tuning import tune_process
 from pegboard.console import say, say_error
 from pegboard.distributed import PeerLost
@@ -27,8 +28,6 @@ COMMANDS = {
     "new-plugin": "write a plugin package, with tests, that works and waits for your own parts",
     "docs": "print the page of a part, a run key or a hook point",
 }
-
-Command = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,54 +82,40 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
 
 def own_commands() -> dict[str, Command]:
     """Every command that comes with pegboard, those of its own plugins included."""
-    from pegboard.plugins import ask_each, installed_plugins
-
     modules = {name: import_module(f"pegboard.cli.{name.replace('-', '_')}_command") for name in COMMANDS}
-    commands: dict[str, Command] = {n: (COMMANDS[n], m.add_arguments, m.run) for n, m in modules.items()}
-    ours = {plugin.name for plugin in installed_plugins() if plugin.distribution == "pegboard"}
-    for plugin, added in ask_each("pegboard_commands"):
-        commands |= added if plugin in ours and isinstance(added, dict) else {}
-    return commands
-
-
-def _is_command(command: object) -> bool:
-    return isinstance(command, tuple) and len(command) == 3 and callable(command[1]) and callable(command[2])
-
-
-def _added() -> dict[str, Command]:
-    """The commands that plugins add; a plugin that cannot is named, and harms no other."""
-    from pegboard.plugins import ask_each
-
-    added: dict[str, Command] = {}
-    for plugin, commands in ask_each("pegboard_commands"):
-        if isinstance(commands, BaseException):
-            say(f"plugin {plugin!r} cannot add its commands: {commands}", file=sys.stderr)
-        elif not isinstance(commands, dict) or not all(map(_is_command, commands.values())):
-            message = f"expected name -> (help, add_arguments, run), got {commands!r}"
-            say(f"plugin {plugin!r} cannot add its commands: {message}", file=sys.stderr)
-        else:
-            added |= commands
-    return added
+    built_in: dict[str, Command] = {n: (COMMANDS[n], m.add_arguments, m.run) for n, m in modules.items()}
+    return built_in | {one.name: one.command for one in added_commands()[0] if one.own}
 
 
 def _others(arguments: list[str]) -> int:
     """Commands that plugins add; and help, which lists them."""
-    added = _added()
-    if arguments and arguments[0] in added:
-        return _execute(added[arguments[0]], arguments[1:], f"pegboard {arguments[0]}")
-    lines = {**COMMANDS, **{name: command[0] for name, command in added.items()}}
+    added, complaints = added_commands()
+    for plugin, complaint in complaints.items():  # it harms no other
+        say(f"plugin {plugin!r} cannot add its commands: {complaint}", file=sys.stderr)
+    lines = {**COMMANDS, **{name: command[0] for name, command in listed(added, COMMANDS).items()}}
     if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: pegboard COMMAND ...\n\ncommands:")
-        width = max(map(len, lines))
-        for name, line in lines.items():
-            print(f"  {name:<{width}} {line}")
-        print("\n`pegboard COMMAND --help` says more.")
+        _help(lines)
         return 0 if arguments else 2
     if arguments[0] == "--version":
         from pegboard import __version__
 
         print(f"pegboard {__version__}")
         return 0
+    try:
+        found = find(arguments[0], added)
+    except PegboardError as error:
+        say_error(error)
+        return 2
+    if found:
+        return _execute(found.command, arguments[1:], f"pegboard {arguments[0]}")
     nearest = did_you_mean(arguments[0], lines, otherwise=f"; there are {', '.join(lines)}")
     say(f"pegboard: there is no command {arguments[0]!r}{nearest}", file=sys.stderr)
     return 2
+
+
+def _help(lines: Mapping[str, str]) -> None:
+    print("usage: pegboard COMMAND ...\n\ncommands:")
+    width = max(map(len, lines))
+    for name, line in lines.items():
+        print(f"  {name:<{width}} {line}")
+    print("\n`pegboard COMMAND --help` says more.")

@@ -5,7 +5,7 @@ import sys
 
 from pegboard.cli.common import add_config, load
 from pegboard.config import check
-from pegboard.console import say
+from pegboard.console import say, show_log
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every problem, one a line; 2 if there is one."""
+    show_log()  # what is no problem may still be warned of
     problems = check(load(arguments))
     for problem in problems:
         say(problem, file=sys.stderr)

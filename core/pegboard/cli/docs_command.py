@@ -13,8 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
         nargs="?",
-        metavar="PART",
-        help="a part such as SGD or acme:Net, a run key, a hook point, a plugin hook, or a registry such as HOOKS",
+        metavar="NAME",
+        help="a part such as SGD or acme:Net, a run key, a hook point, a plugin hook, a registry such as HOOKS, or a "
+        "class such as Tracker",
     )
     parser.add_argument(
         "--plugins", nargs="+", default=[], metavar="PLUGIN", help="run these files or modules first: their parts too"
@@ -46,7 +47,7 @@ def _pages(name: str) -> list[str]:
         known = [entry.name for board in BOARDS.values() for entry in board.list()]
         otherwise = "; `pegboard plugins BOARD` lists the parts of a board"
         nearest = did_you_mean(name, [*known, *pages], otherwise=otherwise)
-        raise PegboardError(f"there is no part, run key, hook point or plugin hook {name!r}{nearest}")
+        raise PegboardError(f"there is no part, run key, hook point, plugin hook or class {name!r}{nearest}")
     return found
 
 

@@ -7,21 +7,22 @@ import sys
 import tempfile
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from pegboard.cli import COMMANDS
+from pegboard.cli.added import OWN, added_commands, owners
 from pegboard.errors import PegboardError, did_you_mean
 from pegboard.hookspecs import INTERFACE
-from pegboard.plugins import Plugin, ask_each, installed_plugins
+from pegboard.plugins import Plugin, installed_plugins
 from pegboard.registry import BOARDS, Entry
 from pegboard.testing import ContractError, cases
 from pegboard.testing.contract import SOUND
 
-OWN = "pegboard"  # the distribution of the built-in plugins
 HEAVY = ("torch", "torchvision", "torchmetrics", "timm", "tensorflow", "jax", "matplotlib", "cv2", "sklearn", "scipy",
          "pandas")  # fmt: skip
 SLOW = 0.3  # seconds that loading a plugin may add to every start of `pegboard`
@@ -166,14 +167,13 @@ def _registered(found: Diagnosis) -> None:
     }
     bridges = [f"bridge {b.name} to {board.name}" for board in BOARDS.values() for b in board.bridges
                if getattr(b.names, "__module__", "").split(".")[0] == _module(plugin)]  # fmt: skip
-    commands = _commands()
+    commands, shared = _commands(found)
     parts = [(board, [entry.name for entry in entries]) for board, entries in own.items() if entries]
-    parts += [("commands", commands[plugin.name])] if commands.get(plugin.name) else []
+    parts += [("commands", commands)] if commands else []
     lines = [f"{board}: {', '.join(names)}" for board, names in parts] + bridges
     found.findings += [("" if number else "registers", line) for number, line in enumerate(lines or ["no parts"])]
     clashes = [clash for board, entries in own.items() for entry in entries for clash in _clash(found, board, entry)]
-    clashes += _command_clashes(found, commands)
-    found.findings.append(("clashes", "; ".join(clashes) or "none"))
+    found.findings.append(("clashes", "; ".join(clashes + shared) or "none"))
 
 
 def _clash(found: Diagnosis, board: str, entry: Entry) -> Iterator[str]:
@@ -195,23 +195,26 @@ def _clash(found: Diagnosis, board: str, entry: Entry) -> Iterator[str]:
             )
 
 
-def _commands() -> dict[str, list[str]]:
-    """Plugin -> the commands that it adds."""
-    return {name: list(commands) for name, commands in ask_each("pegboard_commands") if isinstance(commands, Mapping)}
-
-
-def _command_clashes(found: Diagnosis, commands: Mapping[str, Sequence[str]]) -> list[str]:
-    from pegboard.cli import COMMANDS
-
-    clashes = []
-    for command in commands.get(found.plugin.name, ()):
-        others = [name for name, theirs in commands.items() if command in theirs and name != found.plugin.name]
-        others += ["pegboard"] * (command in COMMANDS)
-        if others:
-            clashes.append(f"command {command}, also of {', '.join(others)}")
-            if found.plugin.distribution != OWN:
-                found.faults.append(f"command {command!r} is also {others[0]}'s, and one hides the other; rename it")
-    return clashes
+def _commands(found: Diagnosis) -> tuple[list[str], list[str]]:
+    """The commands that the plugin adds; and which of them are also somebody else's."""
+    added, complaints = added_commands()
+    complaint = complaints.get(found.plugin.name)
+    if complaint:
+        found.faults.append(f"pegboard_commands: {complaint}")
+    own = [one for one in added if one.plugin == found.plugin.name]
+    shared = []
+    for one in own:
+        others = [name for name in owners(one.name, added, COMMANDS) if name != one.plugin]
+        if not others:
+            continue
+        shared.append(f"command {one.name}, also of {', '.join(others)}")
+        reached = f"yours is only reached as `pegboard {one.full_name}`"
+        if not one.own and (one.name in COMMANDS or any(x.own for x in added if x.name == one.name)):
+            found.faults.append(f"command {one.name!r} is pegboard's own ({others[0]}), and {reached}; rename it")
+        elif not one.own:
+            found.hints.append(f"command {one.name!r} is also of plugin {others[0]!r}, and where both are installed "
+                               f"{reached}, unless one of you renames it")  # fmt: skip
+    return [one.name for one in own], shared
 
 
 def _contract(found: Diagnosis) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pegboard.cli.common import add_config, load
 from pegboard.config import Config, check
 from pegboard.console import say, table
-from pegboard.errors import ConfigError, PegboardError
+from pegboard.errors import ConfigError, PegboardError, Problem
 
 if TYPE_CHECKING:
     from pegboard.runner.layers import Layer
@@ -78,7 +78,8 @@ def _layers(config: Config, size: list[int] | None, depth: int | None) -> "tuple
         try:
             frozen = Freezing(model).names(patterns)
         except ValueError as error:
-            raise PegboardError(f"freeze: {error}") from error
+            path = "freeze" if own is None else "phases.0.freeze"
+            raise ConfigError([Problem(str(error), path)]) from error
         groups: Any = ()
         if builder.values["optimizer"]:
             groups = builder.optimizer(model, set()).param_groups

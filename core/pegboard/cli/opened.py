@@ -53,7 +53,7 @@ def named(path: Path, name: str) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    from pegboard.runner.folder import find_run
+    from pegboard.recorded import find_run
 
     if name == LAST:
         return path
@@ -77,7 +77,7 @@ def open_run(path: Path, instead: str = "") -> Opened:
         CheckpointError: there is none, or it is none of ours.
     """
     from pegboard import checkpoint
-    from pegboard.runner.folder import find_run
+    from pegboard.recorded import find_run
 
     if path.is_file():
         state, beside = checkpoint.load(path), path.parent.parent if path.parent.name == "checkpoints" else path.parent

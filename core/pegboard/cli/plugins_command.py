@@ -2,7 +2,10 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 
+from pegboard.cli import COMMANDS
+from pegboard.cli.added import added_commands, clashes
 from pegboard.console import say, table
 from pegboard.errors import PegboardError, did_you_mean
 from pegboard.plugins import installed_plugins
@@ -34,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.board:
         return _parts(_board(arguments.board), arguments.pattern)
     plugins = installed_plugins()
+    added, complaints = added_commands()
     rows = []
     for plugin in plugins:
         what = [
@@ -41,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
             for board in BOARDS.values()
             if (count := sum(entry.plugin == plugin.name for entries in board.entries.values() for entry in entries))
         ]
+        if count := sum(one.plugin == plugin.name for one in added):
+            what.append(f"{count} commands")
         rows.append(
             [
                 plugin.name,
@@ -58,6 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
             if bridge.error:
                 say()
                 say(f"bridge {bridge.name} to {bridge.library} adds no {board.name}: {bridge.error}")
+    for clash in [*_clashes(), *clashes(added, COMMANDS).values()]:
+        say()
+        say(clash)
+    for name, complaint in complaints.items():
+        say()
+        say(f"plugin {name!r} cannot add its commands: {complaint}")
     for plugin in plugins:
         if plugin.error:
             say()
@@ -65,6 +77,16 @@ def run(arguments: argparse.Namespace) -> int:
             for line in plugin.traceback.rstrip().splitlines():
                 say(line)
     return 0
+
+
+def _clashes() -> Iterator[str]:
+    """Parts that several plugins have, with what a config writes to tell them apart."""
+    for board in BOARDS.values():
+        for name, entries in board.entries.items():
+            if len(entries) > 1:
+                who = " and ".join(f"{entry.plugin!r} ({entry.address})" for entry in entries)
+                ways = " or ".join(f"'{entry.plugin}:{name}'" for entry in entries)
+                yield f"{name!r} in {board.name} is claimed by {who}; write {ways}"
 
 
 def _board(name: str) -> Registry:

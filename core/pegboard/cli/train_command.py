@@ -38,13 +38,13 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.cfg_options += [f"device={arguments.device!r}"] if arguments.device else []
     arguments.cfg_options += [f"seed={arguments.seed}"] if arguments.seed is not None else []
     config = load(arguments)
+    show_log(logging.INFO if distributed.is_first() else logging.CRITICAL)
     problems = check(config)
     if problems:
         raise ConfigError(problems)
     if arguments.check:
         say(f"{arguments.config}: no problems")
         return 0
-    show_log(logging.INFO if distributed.is_first() else logging.CRITICAL)
     from pegboard.runner import Runner
 
     distributed.join()
@@ -77,7 +77,7 @@ def _where(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, 
     if arguments.resume is None and begun is None:
         return folder, None, None
     from pegboard import checkpoint
-    from pegboard.runner.folder import find_run
+    from pegboard.recorded import find_run
 
     if begun is not None:
         if not any((begun / "checkpoints").glob("iteration_*.pt")):

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     if non_finite.get("limit") is not None and non_finite.get("policy") != "skip":
         yield config.problem("non_finite.limit", "nothing is left out unless policy='skip'; add it, or leave limit out")
     yield from _phases(config, values.get("phases") or ())
+    yield from _pretrained(config, values.get("pretrained") or {})
     if values.get("model") and _takes_optimizers(values["model"]):
         yield from steps_by_hand(config, values)
     strategy = values.get("strategy") or {"type": "DDP"}
@@ -38,6 +40,18 @@ def contradictions(config: Config) -> Iterator[Problem]:
             yield config.problem(
                 path, "takes every parameter that is left, and those after it get none; give it a match, or put it last"
             )
+
+
+def _pretrained(config: Config, pretrained: Mapping[str, Any]) -> Iterator[Problem]:
+    if (share := pretrained.get("min_match") or 0) > 1:
+        yield config.problem("pretrained.min_match", f"is a share of the model's tensors, at most 1, got {share!r}")
+    for expression, replacement in (pretrained.get("rename") or {}).items():
+        try:
+            re.sub(expression, replacement, "")
+            continue
+        except (re.error, TypeError, IndexError, OverflowError, RecursionError) as error:
+            message = f"{expression!r}: {replacement!r} is no regular expression with its replacement: {error}"
+        yield config.problem("pretrained.rename", message)
 
 
 def steps_by_hand(config: Config, values: Mapping[str, Any]) -> Iterator[Problem]:

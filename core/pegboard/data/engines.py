@@ -3,6 +3,7 @@
 Both give the same images, because both draw each sample's parameters from (seed, epoch, place, sample).
 """
 
+import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from torch.utils.data import Sampler as TorchSampler
 
 from pegboard.data.batch import Batch
 from pegboard.data.mask import Mask
+from pegboard.data.one_copy import Beside
 from pegboard.data.samples import Decoded, Samples
 from pegboard.data.share import Share
 from pegboard.data.transform import Pipeline, stack_targets
@@ -41,17 +43,25 @@ class Engine(Protocol):
 
 
 class InMemory:
-    """Every image decoded once into one uint8 tensor, on the training device; batches are cut by tensor operations."""
+    """Every image decoded once into one uint8 tensor, on the training device; batches are cut by tensor operations.
 
-    def __init__(self, samples: Source, pipeline: Pipeline, device: torch.device) -> None:
+    The ranks of a machine, where they are given, decode a part each, and on the CPU all read the same memory.
+    """
+
+    def __init__(self, samples: Source, pipeline: Pipeline, device: torch.device, ranks: Beside | None = None) -> None:
         image, target = samples[0]
         first, self.pipeline = pipeline.split(image)
-        image, target = first.once(image, target)
-        images, targets = image.new_empty((len(samples), *image.shape)), [target]  # (N, C, H, W)
-        images[0] = image
-        for index in range(1, len(samples)):
-            image, target = samples[index]
-            image, target = first.once(image, target)
+        done = first.once(image, target)  # of sample 0, which says how large they all are
+        image = done[0]
+        shape = (len(samples), *image.shape)  # (N, C, H, W)
+        if ranks is None:
+            images, mine = image.new_empty(shape), range(len(samples))
+        else:
+            mine = ranks.part(len(samples))
+            images = ranks.memory(math.prod(shape) * image.element_size()).view(image.dtype).view(shape)
+        targets = []
+        for index in mine:
+            image, target = first.once(*samples[index]) if index else done
             if image.shape != images.shape[1:]:
                 raise DataError(
                     f"sample {index} is {_size(image)}, sample 0 is {_size(images)}; images in memory must be "
@@ -59,6 +69,9 @@ class InMemory:
                 )
             images[index] = image
             targets.append(target)
+        if ranks is not None:
+            targets = ranks.joined(targets)  # after which all images are there too
+            ranks.tell(samples.bad)
         self.images = images.to(device)
         self.targets = stack_targets(targets).to(device)  # (N, ...)
         self.on_cpu = device.type == "cpu"

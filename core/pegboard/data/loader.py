@@ -13,6 +13,7 @@ from pegboard.data.bad_samples import BadSamplePolicy, BadSamples
 from pegboard.data.batch import Batch
 from pegboard.data.denormalise import denormalised
 from pegboard.data.engines import Collate, Engine, InMemory, Workers
+from pegboard.data.one_copy import Beside
 from pegboard.data.sampler import order_of
 from pegboard.data.samples import Decoded, Relabel, Samples
 from pegboard.data.share import Share
@@ -83,6 +84,7 @@ class Loader:
         self.bad = BadSamples(on_bad_sample, max_bad, len(dataset), what)
         self.samples = Samples(dataset, target_transform, self.bad)
         self.mode, self.why = choose(self.samples, mode, workers, collate is not None)
+        self.beside: Beside | None = None  # ranks that build this loader's engine all at once, and share its memory
         self.what, self.alone, self.workers, self.cache, self.collate = what, alone, workers, cache, collate
 
     @cached_property
@@ -94,8 +96,8 @@ class Loader:
         """
         logger.info("%s: %d samples, %s engine (%s)", self.what, len(self.dataset), self.mode, self.why)
         if self.mode == "memory":
-            return InMemory(self.samples, self.alone, self.device)
-        source = Decoded(self.samples) if self.cache == "memory" else self.samples
+            return InMemory(self.samples, self.alone, self.device, self.beside)
+        source = Decoded(self.samples, self.beside) if self.cache == "memory" else self.samples
         return Workers(source, self.alone, self.device, self.workers, self.collate)
 
     @property
@@ -131,6 +133,10 @@ class Loader:
         whole = self.engine.batches(self.order(epoch), epoch, start, self.batch_size, None)
         mixed = self._mixed(whole, epoch, start)
         return mixed if share is None else map(share.of, mixed)
+
+    def batches_with(self, samples: Sequence[int]) -> Iterator[Batch]:
+        """Batches of these samples alone, transformed as in the first epoch; those that mix samples are left out."""
+        return self.engine.batches(np.asarray(samples, np.int64), 0, 0, self.batch_size, None)
 
     def denormalised(self, inputs: torch.Tensor) -> torch.Tensor:
         """The images of this loader, (B, C, H, W) as the network gets them, in their own colours, 0 to 1, on the CPU.

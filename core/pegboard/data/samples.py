@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pegboard.data.bad_samples import BadSamples
 from pegboard.data.mask import IGNORE, Mask, as_mask, check_fits
+from pegboard.data.one_copy import Beside
 from pegboard.errors import DataError
 
 Relabel = Mapping[int, Any] | Sequence[Any] | Callable[[Any], Any]
@@ -90,17 +91,26 @@ class Samples:
 
 
 class Decoded:
-    """Samples that were decoded once, their bytes in one piece of shared memory that worker processes do not copy."""
+    """Samples that were decoded once, their bytes in one piece of shared memory that worker processes do not copy.
 
-    def __init__(self, samples: Samples) -> None:
+    The ranks of a machine, where they are given, decode a part each, and all read the same memory.
+    """
+
+    def __init__(self, samples: Samples, ranks: Beside | None = None) -> None:
         self.bad = samples.bad
         pieces, shapes, self.targets = [], [], []
-        for index in range(len(samples)):
+        for index in range(len(samples)) if ranks is None else ranks.part(len(samples)):
             image, target = samples[index]
             pieces.append(image.contiguous().view(-1))
             shapes.append(tuple(image.shape))
             self.targets.append(target)
-        self.pixels = torch.cat(pieces).share_memory_()  # type: ignore[no-untyped-call]
+        pixels = torch.cat(pieces) if pieces else torch.zeros(0, dtype=torch.uint8)
+        if ranks is None:
+            self.pixels = pixels.share_memory_()  # type: ignore[no-untyped-call]
+        else:
+            self.pixels = ranks.together(pixels)
+            shapes, self.targets = ranks.joined(shapes), ranks.joined(self.targets)
+            ranks.tell(self.bad)
         self.shapes = torch.tensor(shapes, dtype=torch.int32)  # (N, 3) channels, height, width
         self.ends = self.shapes.long().prod(1).cumsum(0)  # (N,) in pixels
 

@@ -59,6 +59,16 @@ class Transform:
             )
         return mask
 
+    def joined(self, following: "Transform") -> "Transform | None":
+        """A transform that does at once what this and then ``following`` do, bit for bit, where there is a faster one.
+
+        Neighbours are asked; what they give runs in the place of both. Neither may draw numbers.
+        """
+        return None
+
+
+Step = Transform | Callable[[Any], Any]  # the latter takes one image
+
 
 class Pipeline:
     """Transforms in their order, applied to a batch.
@@ -67,8 +77,9 @@ class Pipeline:
     from the same four numbers that pegboard's own are drawn from.
     """
 
-    def __init__(self, transforms: Sequence[Transform | Callable[[Any], Any]], seed: int) -> None:
+    def __init__(self, transforms: Sequence[Step], seed: int) -> None:
         self.transforms = list(transforms)
+        self.steps = _steps(self.transforms)
         self.seed = seed
 
     def split(self, image: Tensor) -> tuple["Pipeline", "Pipeline"]:
@@ -116,7 +127,8 @@ class Pipeline:
             index: (B,) which sample each one is.
             places: (B,) which place in the epoch each one has.
         """
-        for place, transform in enumerate(self.transforms, self.first_place):
+        for place, transform in self.steps:
+            place += self.first_place
             if not isinstance(transform, Transform):
                 images, targets = self._one_by_one(transform, images, targets, index, epoch, place)
                 continue
@@ -162,6 +174,19 @@ class Pipeline:
                     f"{tuple(getattr(done[0], 'shape', ()))} like the others of its batch"
                 )
         return torch.stack(done), Mask.stacked(masks) if masks else targets
+
+
+def _steps(transforms: Sequence[Step]) -> list[tuple[int, Step]]:
+    """What is run, and its place in the list; neighbours that can be joined are one step."""
+    steps: list[tuple[int, Step]] = []
+    for place, transform in enumerate(transforms):
+        if steps and isinstance(transform, Transform):
+            first, before = steps[-1]
+            if isinstance(before, Transform) and (joined := before.joined(transform)):
+                steps[-1] = first, joined
+                continue
+        steps.append((place, transform))
+    return steps
 
 
 def stack_targets(targets: list[Any]) -> Any:

@@ -19,12 +19,15 @@ One of torch works too: its generator is seeded from seed and epoch, so that a r
 What is done to images, in order: `transforms=[dict(type="RandomCrop", size=32, padding=4), dict(type="ToFloat")]`.
 
 A subclass of `pegboard.Transform` turns uniform numbers into parameters (`params(u, epoch, sizes)`) and applies them to
-whole batches (`apply(images, rows)`). Any callable on one image works too, one image at a time.""",
+whole batches (`apply(images, rows)`), and to targets where it changes them too (`apply_targets(targets, rows)`). Any
+callable on one image works too, one image at a time.""",
     "models": """\
 The network: `model=dict(type="LeNet")`. `num_classes` comes from the dataset unless given.
 
 A model is a `torch.nn.Module`. One that defines `training_step(batch, criterion)`, which gives `(loss, outputs)`, takes
-over what is computed while it trains.""",
+over what is computed while it trains. One that defines `training_step(batch, criterion, optimizers)`, as a GAN does,
+steps its optimizers too, by the names that the config gives them: `optimizers["generator"].step()`; see
+`configs/gan_shapes.py`.""",
     "losses": """\
 What is minimised: `loss=dict(type="CrossEntropyLoss")`, or several by name, each with a `loss_weight`.
 

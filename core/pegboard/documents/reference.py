@@ -8,6 +8,7 @@ from functools import partial
 from pegboard import source
 from pegboard.config import keys
 from pegboard.documents.boards import USE
+from pegboard.documents.classes import class_page, classes, classes_page
 from pegboard.documents.part import defined_at, in_words, part_page, table
 from pegboard.hooks.hook import POINTS, WHEN
 from pegboard.registry import BOARDS, Entry, Registry
@@ -22,6 +23,7 @@ def reference_pages() -> Iterator[tuple[str, str]]:
     pages["run_keys"] = run_keys_page()
     pages["hook_points"] = hook_points_page()
     pages["plugin_hooks"] = plugin_hooks_page()
+    pages["classes"] = classes_page()
     pages["commands"] = commands_page()
     for name, text in pages.items():
         yield f"{name}.md", MADE + _without_tags(text)
@@ -187,4 +189,5 @@ def topics() -> Mapping[str, "partial[str]"]:
     pages: dict[str, partial[str]] = {name: partial(key_page, name) for name in keys.RUN_KEYS}
     pages |= {point: partial(point_page, point) for point in POINTS}
     pages |= {name: partial(plugin_hook_page, name) for name in PLUGIN_HOOKS}
+    pages |= {name: partial(class_page, name) for name in classes()}
     return pages | {board.name.upper(): partial(board_page, board) for board in BOARDS.values()}

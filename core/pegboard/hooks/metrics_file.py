@@ -48,6 +48,8 @@ class MetricsFile(Hook):
             "images_per_second": round(run.speed.recent, 1),
             "data_wait": round(run.speed.data_wait, 4),
         }
+        if run.ranks.several:
+            timing["communication"] = round(run.speed.communication, 4)
         self.files["timing.jsonl"].write(timing)
 
     def after_run(self, run: "Runner") -> None:
@@ -91,6 +93,7 @@ class LinesFile:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add a line, or keep it for later if the disk is full."""
+        self._bring_back()
         first = not self.waiting
         self.waiting += json.dumps(record).encode() + b"\n"
         self._write_waiting(say=first)
@@ -109,13 +112,36 @@ class LinesFile:
         Returns:
             the size of the file, with the lines that still wait.
         """
+        self._bring_back()
         os.fsync(self.file.fileno())
         return self.file.seek(0, os.SEEK_END) + len(self.waiting)
+
+    def _bring_back(self) -> bytes:
+        """If somebody has removed the file, write it again: as long as it is open, its lines can be read.
+
+        Returns:
+            those lines, if the disk refuses them: they are tried again.
+        """
+        if os.fstat(self.file.fileno()).st_nlink:
+            return b""
+        self.file.seek(0)
+        lines = self.file.read()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_bytes(lines)
+            file = FileIO(self.path, "a+")
+        except OSError:
+            return lines
+        self.file.close()
+        self.file = file
+        logger.warning("%s was removed while the run wrote to it; it is written again, with all its lines", self.path)
+        return b""
 
     def close(self) -> None:
         """Try once more to write what still waits."""
         if not self.file.closed:
             self._write_waiting(say=False)
+            self.waiting += self._bring_back()
             self.file.close()
 
 

@@ -3,7 +3,8 @@
 Dimension letters: B images, C channels, H x W an image as the network gets it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pegboard.errors import PegboardError
@@ -11,7 +12,9 @@ from pegboard.hooks.periodic import PeriodicHook
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
+    from pegboard.config.duration import Duration
     from pegboard.data.batch import Batch
     from pegboard.runner import Runner
 
@@ -31,7 +34,7 @@ class Kept(NamedTuple):
 
 
 class SampleHook(PeriodicHook):
-    """Calls ``draw(run, kept)`` at the end of the first validation after each ``every``, and of the run's last one.
+    """Calls ``draw(run, kept)`` at the end of the first validation after each ``every``, and at the end of the run.
 
     The images are those of the validation data, spread evenly over it, the same each time; they are kept on their way
     to the network, so that nothing is read a second time. While ``draw`` is called the model is in evaluation mode;
@@ -47,7 +50,7 @@ class SampleHook(PeriodicHook):
     ranks = "first"
     needs_inputs = True
 
-    def __init__(self, images: int, every: str) -> None:
+    def __init__(self, images: int, every: "Duration | str") -> None:
         super().__init__(every)
         if isinstance(images, bool) or not isinstance(images, int) or not 1 <= images <= 64:
             raise PegboardError(f"{type(self).__name__}: images must be an integer from 1 to 64, got {images!r}")
@@ -61,14 +64,17 @@ class SampleHook(PeriodicHook):
         raise NotImplementedError
 
     def before_val(self, run: "Runner") -> None:
-        self.kept, self.wanted = {}, set()
-        if self.is_due(run) and run.val_loader is not None:
-            order = run.val_loader.order(0)
-            self.wanted = {int(order[place * len(order) // self.images]) for place in range(self.images)}
+        self.kept, self.wanted = {}, self._chosen(run) if self.is_due(run) else set()
+
+    def _chosen(self, run: "Runner") -> set[int]:
+        order = () if run.val_loader is None else run.val_loader.order(0)
+        return {int(order[place * len(order) // self.images]) for place in range(self.images)} if len(order) else set()
 
     def after_val_iter(self, run: "Runner", batch: "Batch", outputs: Any) -> None:
-        if not self.wanted:
-            return
+        if self.wanted:
+            self._keep(batch)
+
+    def _keep(self, batch: "Batch") -> None:
         for place, sample in enumerate(batch.index.tolist()):
             if sample in self.wanted and sample not in self.kept:
                 inputs = batch.inputs[place].detach().clone()
@@ -77,10 +83,35 @@ class SampleHook(PeriodicHook):
     def after_val(self, run: "Runner", metrics: Mapping[str, float]) -> None:
         if not self.is_due(run):
             return
-        kept, self.kept, self.wanted = self.kept, {}, set()
         self.done(run)
+        self._draw(run)
+
+    def _draw(self, run: "Runner") -> None:
+        kept, self.kept, self.wanted = self.kept, {}, set()
         if kept:
             self.draw(run, [kept[sample] for sample in sorted(kept)])
+
+    def at_end(self, run: "Runner") -> None:
+        """Of a run that was stopped: its images are read once more, since no validation may follow."""
+        self.wanted = self._chosen(run)
+        if run.val_loader is None or not self.wanted:
+            return
+        for batch in run.val_loader.batches_with(sorted(self.wanted)):
+            self._keep(batch)
+        with evaluating(run.model):
+            self._draw(run)
+
+
+@contextmanager
+def evaluating(model: "Module") -> Iterator[None]:
+    """Inside, the model is in evaluation mode; afterwards each part of it is in the mode in which it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def class_of(targets: Any, place: int) -> int | None:

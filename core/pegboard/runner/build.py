@@ -96,9 +96,9 @@ class Builder:
         own = {key: _resolved(cfg[key]) for key in _FUNCTIONS}
         transforms = self.transforms(cfg["transforms"], f"{split}.transforms")
         seed, twice = self.values["seed"], Subset(dataset, [0, 0])
-        with quiet():
+        with quiet():  # the engine says which it is when it is first asked for a batch
             loader = Loader(twice, transforms, batch_size=2, mode="workers", seed=seed, device=self.device, **own)
-        batch = next(loader.batches(0))
+            batch = next(loader.batches(0))
         if split != "train":
             return batch
         samples = Samples(dataset)
@@ -187,7 +187,11 @@ class Builder:
         step = Step(model, loss, self.device, self.values["precision"], self.values["channels_last"])
         step.to(self.device)
         if training and self.values["compile"]:
-            step.compile(**(self.values["compile"] if isinstance(self.values["compile"], Mapping) else {}))
+            options = self.values["compile"] if isinstance(self.values["compile"], Mapping) else {}
+            try:
+                step.compile(**options)
+            except (RuntimeError, TypeError, ValueError) as error:  # it only reads its arguments yet
+                raise ConfigError([Problem(f"torch.compile: {error}", "compile")]) from error
         return step
 
     def loss(self) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pegboard.config.dump import to_data
 from pegboard.errors import CheckpointError
+from pegboard.runner import contents
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
@@ -53,7 +54,7 @@ def tell(run: "Runner", state: Mapping[str, Any]) -> None:
 
 
 def tell_of_data(run: "Runner", state: Mapping[str, Any]) -> None:
-    """Warn of data that the config names as before, and that holds something else now.
+    """Warn of data that the config names as before, and that holds something else now, or may do so.
 
     It is no error: a mended label is a reason to go on. Another number of batches is refused with the config's.
     """
@@ -62,7 +63,15 @@ def tell_of_data(run: "Runner", state: Mapping[str, Any]) -> None:
         found = run.contents.get(split)
         if found is None or found["of"] != then["of"] or state["config"].get(split) != now.get(split):
             continue  # it was loaded otherwise, or is said to be other data
-        if found != then:
+        if found["hash"] == then["hash"]:
+            if found.get("times") != then.get("times", found.get("times")):
+                loader = run.train_loader if split == "train" else run.val_loader
+                logger.warning(
+                    "files of the %s data were written to since the run began, and have kept their sizes (last: %s): "
+                    "if more than a copy was made, %s",
+                    *(split, contents.last_written(loader) if loader else "", MEANING[split]),
+                )
+        else:
             counts = then["samples"], found["samples"]
             amount = f"{counts[0]} samples then, {counts[1]} now; " if counts[0] != counts[1] else ""
             logger.warning(

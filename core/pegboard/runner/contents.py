@@ -1,6 +1,9 @@
 """Hashes of what a loader's dataset holds, so that data which has changed is noticed."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +35,9 @@ def contents(loader: Loader) -> dict[str, Any]:
 
     Returns:
         ``samples``, how many; ``of``, what was hashed; ``hash``. Images in memory are hashed as they lie there, all of
-        them (``"pixels"``). Of a dataset that names its files the names and sizes are (``"files"``), so that a file
-        which changed and kept its size is not noticed. Of any other only 64 samples are (``"samples"``).
+        them (``"pixels"``). Of a dataset that names its files the names and sizes are (``"files"``); ``times`` is a
+        hash of when each was last written, which tells a file that changed and kept its size, but also a mere copy.
+        Of any other only 64 samples are (``"samples"``).
     """
     count = len(loader.dataset)
     if loader.mode == "memory" and isinstance(loader.engine, InMemory):
@@ -41,16 +45,32 @@ def contents(loader: Loader) -> dict[str, Any]:
     paths = paths_of(loader.dataset)
     if paths is None:
         return {"samples": count, "of": "samples", "hash": fingerprint(loader)}
-    root = Path(getattr(loader.dataset, "root", None) or getattr(loader.dataset, "_root", None) or "")
-    digest = hashlib.sha256(str(count).encode())
-    for index in range(0, count, -(-count // MOST_FILES)):
+    digest, times = hashlib.sha256(str(count).encode()), hashlib.sha256()
+    for path, size, written in _files(loader.dataset, paths):
+        digest.update(f"{path}\0{size}\0".encode(errors="surrogateescape"))
+        times.update(f"{written}\0".encode())
+    return {"samples": count, "of": "files", "hash": digest.hexdigest()[:16], "times": times.hexdigest()[:16]}
+
+
+def last_written(loader: Loader) -> str:
+    """Which of the files that ``contents`` looks at was the last to be written, and when; empty where there is none."""
+    path, _, written = max(
+        _files(loader.dataset, paths_of(loader.dataset) or ()), key=itemgetter(2), default=("", 0, 0)
+    )
+    return f"{path}, {datetime.fromtimestamp(written / 1e9):%Y-%m-%d %H:%M:%S}" if written > 0 else ""
+
+
+def _files(dataset: Any, paths: Sequence[Any]) -> Iterator[tuple[str, int, int]]:
+    """Path, size, and nanoseconds since 1970 when it was last written; -1 for both inside an archive, say."""
+    root = Path(getattr(dataset, "root", None) or getattr(dataset, "_root", None) or "")
+    for index in range(0, len(paths), -(-len(paths) // MOST_FILES) or 1):
         path = str(paths[index])
         try:
-            size = (root / path).stat().st_size
+            found = (root / path).stat()
         except (OSError, ValueError):
-            size = -1  # inside an archive, say
-        digest.update(f"{path}\0{size}\0".encode(errors="surrogateescape"))
-    return {"samples": count, "of": "files", "hash": digest.hexdigest()[:16]}
+            yield path, -1, -1
+        else:
+            yield path, found.st_size, found.st_mtime_ns
 
 
 def _hash_of_pixels(engine: InMemory) -> str:

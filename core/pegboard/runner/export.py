@@ -1,5 +1,6 @@
 """A trained model as a file for others, described well enough to be used without pegboard, and checked."""
 
+import io
 import json
 import logging
 import warnings
@@ -156,18 +157,20 @@ def _write_program(model: nn.Module, file: Path, described: Mapping[str, Any], s
         with warnings.catch_warnings(action="ignore"):  # of torch, about how it packs weights that share memory
             program = torch.export.export(model, (example,), dynamic_shapes=({0: batch},))
             extra = {"pegboard.json": json.dumps(described, default=str)}
-            torch.export.save(program, file, extra_files=extra)
+            written = io.BytesIO()  # of a file torch wants that it is called .pt2
+            torch.export.save(program, written, extra_files=extra)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             f"{type(model).__name__} cannot be exported as a program: {reason}; "
             "--format safetensors or torch writes its weights"
         ) from error
+    file.write_bytes(written.getvalue())
 
 
 def _read_program(file: Path, state: Mapping[str, Any]) -> nn.Module:
     with warnings.catch_warnings(action="ignore"):
-        return torch.export.load(file).module()
+        return torch.export.load(io.BytesIO(file.read_bytes())).module()
 
 
 Write = Callable[[nn.Module, Path, Mapping[str, Any], tuple[int, ...]], None]

@@ -13,15 +13,15 @@ from pegboard.runner.step import Computed
 
 
 class Spoiled(NamedTuple):
-    """The first loss that was read and is not finite.
+    """The first loss, or norm of gradients, that was read and is not finite.
 
     Args:
-        behind: how many batches were added after its own.
+        behind: how many batches came after its own.
         samples: of its batch. before: those of the batch before, whose step may have spoiled the weights; empty where
-            there was none.
+            that is not known.
     """
 
-    loss: float
+    value: float
     behind: int
     samples: list[int]
     before: list[int]
@@ -37,7 +37,7 @@ class Figures:
     Args:
         metrics: by name; each has ``update(outputs, targets)``, ``compute()`` giving one number, and ``reset()``.
 
-    Nothing waits for the device until ``compute`` or ``recent_loss``.
+    Nothing waits for the device until ``read``, ``compute`` or ``recent_loss``.
     """
 
     def __init__(self, metrics: Mapping[str, Any]) -> None:
@@ -86,7 +86,13 @@ class Figures:
                 )
                 raise PegboardError(reason) from error
 
-    def _sum_up(self) -> None:
+    @property
+    def last_samples(self) -> list[int]:
+        """Those of the last batch that was added; none before the first."""
+        index = self._indexes[-1] if self._indexes else self._last_index
+        return [] if index is None else index.tolist()
+
+    def read(self) -> None:
         """Read the losses, in one go, and add them one after the other: the sum does not depend on when it is read."""
         for name, losses in self._waiting.items() if self._sizes else ():
             if len(losses) != len(self._sizes):
@@ -119,14 +125,14 @@ class Figures:
 
     def recent_loss(self) -> float:
         """Mean loss of the samples since this was last asked; waits for the device."""
-        self._sum_up()
+        self.read()
         total, (before, count) = self.sums.get("loss", 0.0), self._read
         self._read = (total, self.count)
         return (total - before) / max(1, self.count - count)
 
     def compute(self) -> dict[str, float]:
         """Mean losses and each metric; waits for the device."""
-        self._sum_up()
+        self.read()
         values = {name: total / max(1, self.count) for name, total in ({"loss": 0.0} | self.sums).items()}
         for name, metric in self.metrics.items():
             value = metric.compute()
@@ -136,7 +142,7 @@ class Figures:
         return values
 
     def state_dict(self) -> dict[str, Any]:
-        self._sum_up()
+        self.read()
         metrics = {name: metric.state_dict() for name, metric in self.metrics.items()}
         return {"sums": dict(self.sums), "count": self.count, "read": self._read, "metrics": metrics}
 

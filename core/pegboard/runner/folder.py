@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pegboard.errors import CheckpointError, did_you_mean
+from pegboard.errors import CheckpointError
 
 
 def new_folder(root: Path, name: str, label: str = "") -> Path:
@@ -29,22 +29,6 @@ def point_latest(folder: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(folder.name, target_is_directory=True)
     temporary.replace(folder.parent / "latest")
-
-
-def find_run(path: Path) -> Path:
-    """The run folder that a path names: itself, or the ``latest`` inside.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    if (path / "checkpoints").is_dir():
-        return path.resolve()
-    if (path / "latest" / "checkpoints").is_dir():
-        return (path / "latest").resolve()
-    if not path.exists():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise CheckpointError(f"there is no {path}{did_you_mean(path.name, siblings)}")
-    raise CheckpointError(f"{path} is no run folder: it has no folder 'checkpoints'")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -87,7 +87,7 @@ class Runner:
     scaler: torch.amp.GradScaler | None
     accumulate: int
     clip: Mapping[str, float]
-    skip: non_finite.Skip | None
+    guard: non_finite.Stop | non_finite.Skip
     figures: Figures
     speed: Speed
     ranks: "OneProcess | Ranks"
@@ -175,6 +175,7 @@ class Runner:
         elif state:
             load_weights(self.model, self.ranks.strategy.load(state)["model"])
         loader = self.builder.loader(split)
+        self.ranks.share_memory(loader)
         trained_on, label = (state or {}).get("data"), prepare.label(loader)
         if trained_on is not None and "stand-in" in (trained_on, label) and label != trained_on:
             raise DataError(
@@ -244,13 +245,12 @@ class Runner:
         if self.by_hand is not None:
             return self.step_by_hand(batch, self.by_hand)
         self.optimizer.zero_grad()
-        if self.skip is not None:
-            self.skip.before_forward()
+        self.guard.before_forward()
         computed = self.ranks.gradients(self, batch)
         self.call("after_backward")
-        self.clip_gradients()
-        if self.skip is not None and computed.loss is not None:
-            self.step_skipped = self.skip.refuses(self, batch, computed.loss)
+        norm = self.clip_gradients()
+        if computed.loss is not None:
+            self.step_skipped = self.guard.refuses(self, batch, computed.loss, norm)
             if self.step_skipped:
                 return computed
         self.call("before_optimizer_step")
@@ -294,7 +294,7 @@ class Runner:
         """The data of an epoch, or the run, is at its end."""
         self.speed.read(self.iteration, self.figures.total)
         values = {f"train/{name}": value for name, value in self.figures.compute().items()}
-        non_finite.stop(self)
+        non_finite.look(self)
         self.epoch, self.position = self.epoch + 1, 0
         self.pending |= values
         for schedule in self.schedules:
@@ -311,6 +311,7 @@ class Runner:
     def validate_in_epoch(self) -> None:
         """A validation that ``val_every`` asks for between two iterations."""
         self.speed.read(self.iteration, self.figures.total)
+        non_finite.look(self)
         self.validation_due = True
         self.validate()
         logged.write(self)
@@ -449,16 +450,22 @@ class Runner:
         for generator in self.generators:
             generator.manual_seed(seed)
 
-    def clip_gradients(self) -> None:
-        """Limit the gradients as ``clip_grad`` asks."""
+    def clip_gradients(self) -> Tensor | None:
+        """Limit the gradients as ``clip_grad`` asks.
+
+        Returns:
+            their norm before, where it was taken and an infinite one is no matter of the scaler's.
+        """
         if not self.clip:
-            return
+            return None
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
+        before = None
         if (norm := self.clip.get("norm")) is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), norm)
+            before = self.ranks.strategy.gather(torch.nn.utils.clip_grad_norm_(self.model.parameters(), norm))
         if (value := self.clip.get("value")) is not None:
             torch.nn.utils.clip_grad_value_(self.model.parameters(), value)
+        return before if self.scaler is None else None
 
     # -- small parts ---------------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """A loss or gradients that are nan or infinite: what the run key ``non_finite`` asks for.
 
-With ``policy="stop"`` nothing is looked at in between: losses are read where the run reads them anyway (a log step, an
-epoch's end, a checkpoint), each still with the samples of its batch.
+Weights that are not finite are never validated, and no checkpoint holds them, whatever the policy is.
 """
 
 import logging
@@ -16,6 +15,7 @@ from pegboard import checkpoint
 from pegboard.data.batch import Batch
 from pegboard.distributed import local
 from pegboard.errors import ConfigError, PegboardError, Problem
+from pegboard.runner.figures import Spoiled
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
@@ -24,6 +24,45 @@ logger = logging.getLogger("pegboard")
 
 FILE = "non_finite.pt"
 SHOWN = 16  # sample numbers in a message; all are in the file
+
+
+class Stop:
+    """End the run at the first loss, or norm of all gradients, that is not finite.
+
+    On the CPU both are read before the step, which is not taken: the weights remain those that gave the loss. Elsewhere
+    reading would wait for the device, so that it is done where the run waits anyway: at a log step, an epoch's end, a
+    validation or a checkpoint. Only ``clip_grad`` takes the norm; without it gradients that are not finite spoil the
+    weights, and the next loss shows it.
+    """
+
+    def __init__(self, run: "Runner") -> None:
+        self.at_once = run.device.type == "cpu"
+        self.norms: list[tuple[Tensor, Tensor]] = []  # not read yet, of one iteration after the other; and its samples
+
+    def before_forward(self) -> None: ...
+
+    def refuses(self, run: "Runner", batch: Batch, loss: Tensor, norm: Tensor | None) -> bool:
+        """Never; it raises PegboardError instead.
+
+        Args:
+            loss: a scalar. norm: of all gradients, where it is known.
+        """
+        if self.at_once:
+            if not math.isfinite(loss.item()) or (norm is not None and not math.isfinite(norm.item())):
+                raise _before_the_step(run, run.ranks.whole(batch).index.tolist(), loss.item())
+        elif norm is not None:
+            self.norms.append((norm, run.ranks.whole(batch).index))
+        return False
+
+    def read(self) -> Spoiled | None:
+        """The first norm since the last reading that is not finite; waits for the device."""
+        waiting, self.norms = self.norms, []
+        norms = torch.stack([norm for norm, _ in waiting]).tolist() if waiting else []
+        for number, norm in enumerate(norms):
+            if not math.isfinite(norm):
+                before = waiting[number - 1][1].tolist() if number else []
+                return Spoiled(norm, len(norms) - 1 - number, waiting[number][1].tolist(), before)
+        return None
 
 
 class Skip:
@@ -49,7 +88,11 @@ class Skip:
         if self.buffers:
             torch._foreach_copy_(self.copies, self.buffers)
 
-    def refuses(self, run: "Runner", batch: Batch, loss: Tensor) -> bool:
+    def read(self) -> Spoiled | None:
+        """Nothing is left to be read: each iteration was."""
+        return None
+
+    def refuses(self, run: "Runner", batch: Batch, loss: Tensor, norm: Tensor | None) -> bool:
         """Is this step to be left out?
 
         Raises:
@@ -78,42 +121,81 @@ class Skip:
 
 
 def stop(run: "Runner") -> None:
-    """End the run where a loss that was read was not finite, with all that is known of it.
+    """End the run where a loss or norm that was read was not finite, with all that is known of it.
 
     Raises:
         PegboardError: there was one.
     """
-    if run.figures.spoiled is None:
+    norm, spoiled = run.guard.read(), run.figures.spoiled
+    if norm is not None and (spoiled is None or spoiled.behind < norm.behind):
+        iteration = run.iteration - norm.behind
+        message = f"the gradients are not finite at iteration {iteration}, {_samples(norm.samples)}"
+        raise _error(run, message, iteration, None, norm.samples, norm.before)
+    if spoiled is None:
         return
-    loss, behind, samples, before = run.figures.spoiled
+    loss, behind, samples, before = spoiled
     iteration = run.iteration - behind
-    norms = gradient_norms(run)
-    contents = {
-        "iteration": iteration, "loss": loss, "samples": samples, "samples_before": before, "gradient_norms": norms,
-    }  # fmt: skip
-    # A step with infinite gradients shows in the loss of the next one: the weights tell that it may have been so.
-    other = f"; or the step of iteration {iteration - 1}, {_samples(before)}, spoiled the weights" if before else ""
-    raise PegboardError(
-        f"the training loss is {loss} at iteration {iteration}, {_samples(samples)}; gradient norms of iteration "
-        f"{run.iteration}: {_largest(norms)}{other if _bad_weights(run) else ''}. {_save(run, contents)}"
-        "Lower the learning rate or set clip_grad; non_finite=dict(policy='skip') leaves such steps out"
-    )
+    message = f"the training loss is {loss} at iteration {iteration}, {_samples(samples)}"
+    if before and norm is None and _bad_weights(run):  # a step with such gradients shows in the next loss
+        message += f", or the step of iteration {iteration - 1}, {_samples(before)}, spoiled the weights"
+    raise _error(run, message, iteration, loss, samples, before)
 
 
 def refuse_weights(run: "Runner") -> None:
     """A checkpoint of weights that are not finite would push out those that a resume can use.
 
     Raises:
-        PegboardError: some are not.
+        PegboardError: some are not. The step before has spoiled them, for its loss was finite.
     """
     if not (bad := _bad_weights(run)):
         return
+    samples = run.figures.last_samples
+    whose = f", {_samples(samples)}" if samples else ""
+    message = f"the weights are not finite after iteration {run.iteration}{whose}, though its loss was ({_some(bad)})"
+    raise _error(run, message, run.iteration, None, samples, [])
+
+
+def look(run: "Runner") -> None:
+    """Read what was not read yet, and look at the weights: nothing comes of a validation of spoiled ones.
+
+    Raises:
+        PegboardError: something is not finite.
+    """
+    run.figures.read()
+    stop(run)
+    refuse_weights(run)
+
+
+def _before_the_step(run: "Runner", samples: list[int], loss: float) -> PegboardError:
+    """Of an iteration that has not changed the weights."""
+    iteration, before = run.iteration + 1, run.figures.last_samples
+    if math.isfinite(loss):
+        message = f"the gradients are not finite at iteration {iteration}, {_samples(samples)}; its step was not taken"
+        return _error(run, message, iteration, loss, samples, before)
+    message = f"the training loss is {loss} at iteration {iteration}, {_samples(samples)}"
+    bad = _bad_weights(run)
+    if bad and before:
+        message = (
+            f"the step of iteration {iteration - 1}, {_samples(before)}, spoiled the weights ({_some(bad)}): {message}"
+        )
+    else:
+        message += f"; the weights were not finite before it ({_some(bad)})" if bad else "; its step was not taken"
+    return _error(run, message, iteration, loss, samples, before)
+
+
+def _error(
+    run: "Runner", message: str, iteration: int, loss: float | None, samples: list[int], before: list[int]
+) -> PegboardError:
+    """The message with the gradients as they are, and where the state is; it is saved here."""
     norms = gradient_norms(run)
-    contents: dict[str, Any] = {"iteration": run.iteration, "loss": None, "samples": [], "gradient_norms": norms}
-    raise PegboardError(
-        f"the weights are not finite after iteration {run.iteration}, though its loss was ({', '.join(bad[:5])}); "
-        f"gradient norms: {_largest(norms)}. {_save(run, contents)}Lower the learning rate or set clip_grad; "
-        "non_finite=dict(policy='skip') leaves such steps out"
+    contents = {
+        "iteration": iteration, "loss": loss, "samples": samples, "samples_before": before, "gradient_norms": norms,
+    }  # fmt: skip
+    last = max(iteration, run.iteration)
+    whose = f" of iteration {last}" if last != iteration else ""
+    return PegboardError(
+        f"{message}; gradient norms{whose}: {_largest(norms)}. {_save(run, contents)}"
+        "Lower the learning rate or set clip_grad; non_finite=dict(policy='skip') leaves such steps out"
     )
 
 
@@ -151,6 +233,10 @@ def _largest(norms: dict[str, float], count: int = 6) -> str:
     return ", ".join(f"{name} {norm:.3g}" for name, norm in order[:count]) + more if order else "none"
 
 
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
 def _samples(numbers: Sequence[int]) -> str:
     more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
     return f"samples {', '.join(map(str, numbers[:SHOWN]))}{more}"
@@ -168,4 +254,5 @@ def _save(run: "Runner", contents: dict[str, Any]) -> str:
         checkpoint.write(path, {**state, "non_finite": contents})
     except (OSError, PegboardError) as error:
         return f"The state could not be saved: {error}. "
-    return f"The state is in {path}; --resume goes on from the checkpoint before. "
+    before = "; --resume goes on from the checkpoint before" if run.checkpoints.listed() else ""
+    return f"The state is in {path}{before}. "

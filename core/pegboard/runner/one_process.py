@@ -26,6 +26,9 @@ class OneProcess:
     def __init__(self) -> None:
         self.strategy = Strategy()
 
+    def share_memory(self, loader: Loader) -> None:
+        """Let the processes of a machine keep one copy of its decoded images."""
+
     def batches(self, loader: Loader, epoch: int, start: int = 0) -> Iterator[Batch]:
         """This process's part of each batch of an epoch."""
         return loader.batches(epoch, start)
@@ -47,6 +50,10 @@ class OneProcess:
 
     def agree(self, run: "Runner") -> None:
         """Stop all processes after the same iteration, if one wants to."""
+
+    def seconds(self) -> float:
+        """That this process has spent on waiting for others."""
+        return 0.0
 
     def want_stop(self, run: "Runner", reason: str, interrupted: bool) -> None:
         """A hook, or a signal, ends the run, once all processes know."""

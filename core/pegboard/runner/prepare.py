@@ -21,11 +21,13 @@ from pegboard.runner.contents import contents
 from pegboard.runner.dry_run import dry_run, same_randomness
 from pegboard.runner.figures import Figures
 from pegboard.runner.groups import add_again
-from pegboard.runner.non_finite import Skip
+from pegboard.runner.non_finite import Skip, Stop
 from pegboard.runner.phases import enter, plan
 from pegboard.runner.speed import Speed
-from pegboard.runner.state import load_weights, refuse_other_layout, restore
+from pegboard.runner.state import load_loss, load_weights, refuse_other_layout, restore
+from pegboard.runner.step import WeightedLosses
 from pegboard.weights.freezing import Freezing
+from pegboard.weights.names import some
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
@@ -50,6 +52,7 @@ def _build_all(run: "Runner") -> None:
         refuse_other_layout(run.resume)
     rehearsal(run, fresh=run.resume is None)
     for loader in filter(None, (run.train_loader, run.val_loader)):
+        run.ranks.share_memory(loader)
         _ = loader.engine  # decodes what is kept in memory
     loaders = {"train": run.train_loader, "val": run.val_loader}
     run.contents = {split: contents(loader) for split, loader in loaders.items() if loader is not None}
@@ -82,6 +85,7 @@ def testing(run: "Runner", split: Split, state: Mapping[str, Any]) -> None:
     if state:
         load_weights(run.model, state["model"])
     run.step = run.builder.step(run.model, training=False)
+    load_loss(run, state)
     run.ranks.strategy.wrap(run.step, allow_unused=True)
 
 
@@ -159,7 +163,7 @@ def _lengths(run: "Runner") -> None:
     run.epochs = sum(length.count for length in lengths) if counts_epochs else None
     run.val_every = run.builder.duration("val_every")
     run.val_iterations = run.val_every.count if run.val_every.unit == "iters" and run.val_loader else NEVER
-    run.speed = Speed(run.total_iterations)
+    run.speed = Speed(run.total_iterations, run.ranks.seconds)
 
 
 def _parts(run: "Runner", fresh: bool) -> None:
@@ -168,6 +172,7 @@ def _parts(run: "Runner", fresh: bool) -> None:
     if run.ranks.several:
         run.model = _batch_norm(run, run.model)
     run.step = builder.step(run.model)
+    _refuse_weights_of_loss(run)
     _look(run)
     run.ranks.strategy.wrap(run.step, builder.values["unused_parameters"])
     run.freezing = Freezing(run.model)
@@ -186,9 +191,27 @@ def _parts(run: "Runner", fresh: bool) -> None:
     run.accumulate = builder.values["accumulate"]
     run.clip = builder.values["clip_grad"] or {}
     policy = {name: key.default for name, key in NON_FINITE_KEYS.items()} | (builder.values["non_finite"] or {})
-    run.skip = Skip(run, policy["limit"]) if policy["policy"] == "skip" else None
+    run.guard = Skip(run, policy["limit"]) if policy["policy"] == "skip" else Stop(run)
     run.figures = Figures(builder.metrics())
     run.use_hooks(builder.hooks())
+
+
+def _refuse_weights_of_loss(run: "Runner") -> None:
+    """Weights of a loss that want to learn would stay as they are: an optimizer has those of the model alone.
+
+    Raises:
+        ConfigError: it has some.
+    """
+    criterion = run.step.criterion
+    losses = criterion.losses if isinstance(criterion, WeightedLosses) else {"": criterion}
+    for name, loss in losses.items():
+        parameters = loss.named_parameters() if isinstance(loss, torch.nn.Module) else ()
+        if learning := [own for own, parameter in parameters if parameter.requires_grad]:
+            message = (
+                f"{type(loss).__name__} has weights of its own ({some(learning)}), which no optimizer would train; let "
+                "the model hold it and call it in its training_step, or end their learning with requires_grad_(False)"
+            )
+            raise ConfigError([Problem(message, f"loss.{name}" if name else "loss")])
 
 
 def _batch_norm(run: "Runner", model: torch.nn.Module) -> torch.nn.Module:

@@ -6,6 +6,8 @@ its loss, outputs and targets, on every rank, so that all that follows is comput
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +17,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
+from pegboard.data.one_copy import beside
 from pegboard.data.share import Share
 from pegboard.distributed import Place
 from pegboard.errors import PegboardError
@@ -50,8 +53,13 @@ class Ranks:
         self._counts: list[int] = []  # samples of the batch at hand that each rank has
         self._index = torch.zeros(0, dtype=torch.int64)  # and which they are
         self._looked: list[bool] = []  # which parameters learned when those without a gradient were looked for
+        self._seconds, self._steps = 0.0, 0  # spent on communication; and steps whose share the strategy has not told
 
     # -- batches -------------------------------------------------------------------------------------------------
+
+    def share_memory(self, loader: Loader) -> None:
+        """Let the ranks of a machine keep one copy of its decoded images; all are about to ask it for batches."""
+        loader.beside = beside()
 
     def batches(self, loader: Loader, epoch: int, start: int = 0) -> Iterator[Batch]:
         """This rank's part of each batch of an epoch."""
@@ -85,6 +93,7 @@ class Ranks:
                 values[name] = values[name] + value.detach() if name in values else value.detach()
             if number > surplus:
                 kept.append(computed)
+        self._steps += 1
         self._name_unused(run)
         outputs = kept[0].outputs if len(kept) == 1 else _joined([one.outputs for one in kept])
         return self._whole(batch, values, outputs, kept[0])
@@ -119,7 +128,8 @@ class Ranks:
         mine = masses(step, batch)
         counts = 1.0 if self._counts[self.rank] else 0.0
         sums = torch.stack([torch.as_tensor(mass, device=self.device).double() * counts for mass in mine.values()])
-        dist.all_reduce(sums)
+        with self._clock():
+            dist.all_reduce(sums)
         tensors = {name for name, mass in mine.items() if isinstance(mass, Tensor)}
         whole = {
             name: total if name in tensors else float(len(self._index)) for name, total in zip(mine, sums, strict=True)
@@ -128,42 +138,60 @@ class Ranks:
 
     def _whole(self, batch: Batch, values: Mapping[str, Tensor], outputs: Any, like: Computed) -> Computed:
         """The sums over the ranks of their shares, and the outputs one after the other; ``self.batch`` goes with it."""
-        total: dict[str, Tensor] = {}
-        if values:
-            sums = torch.stack([value.detach().to(self.device).double() for value in values.values()])
-            dist.all_reduce(sums)
-            total = {name: part.to(value.dtype) for (name, value), part in zip(values.items(), sums, strict=True)}
-        inputs = self._gathered(batch.inputs) if self.needs_inputs else batch.inputs
-        self.batch = Batch(inputs, self._gathered(batch.targets), self._index)
+        rows = {"targets": batch.targets, "outputs": outputs} | ({"inputs": batch.inputs} if self.needs_inputs else {})
+        lists = {name: self._listed(value) for name, value in rows.items() if isinstance(value, list)}
+        leaves, structure = tree_flatten({name: value for name, value in rows.items() if name not in lists})
+        sums, leaves = self._exchanged([value.detach() for value in values.values()], leaves)
+        total = {name: part.to(value.dtype) for (name, value), part in zip(values.items(), sums, strict=True)}
+        whole = {"inputs": batch.inputs, **tree_unflatten(leaves, structure), **lists}
+        self.batch = Batch(whole["inputs"], whole["targets"], self._index)
         parts = {name: total[f"part {name}"] for name in like.parts}
         logged = {name: total[f"logged {name}"] for name in like.logged}
-        return Computed(total.get("loss"), self._gathered(outputs), parts, logged)
+        return Computed(total.get("loss"), whole["outputs"], parts, logged)
 
-    def _gathered(self, value: Any) -> Any:
-        """What the ranks have of a batch, one after the other: a tensor, a list, or dicts and tuples of tensors."""
-        if isinstance(value, list):
-            everyone: list[Any] = [None] * self.world
+    def _listed(self, value: list[Any]) -> list[Any]:
+        """The lists of the ranks, which hold anything, one after the other."""
+        everyone: list[Any] = [None] * self.world
+        with self._clock():
             dist.all_gather_object(everyone, value[: self._counts[self.rank]])
-            return [one for those in everyone for one in those]
-        leaves, structure = tree_flatten(value)
-        return tree_unflatten([self._rows(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves], structure)
+        return [one for those in everyone for one in those]
 
-    def _rows(self, tensor: Tensor) -> Tensor:
-        """(b, ...) of each rank to (B, ...): as bytes, since not every backend moves every number format."""
+    def _exchanged(self, numbers: list[Tensor], leaves: list[Any]) -> tuple[list[Tensor], list[Any]]:
+        """Scalars summed over the ranks, and of each tensor with a row a sample the rows of all ranks, in one call.
+
+        All goes as bytes, since not every backend moves every number format; each kind begins at a multiple of 16,
+        so that the bytes can be read as numbers where they lie.
+        """
         own, most = self._counts[self.rank], max(self._counts)
-        if tensor.dim() == 0 or len(tensor) != (own or len(self._index)):
-            return tensor.detach()  # no number a sample
-        shape, width = tensor.shape[1:], tensor[:1].numel() * tensor.element_size()
-        sent = torch.zeros(most * width, dtype=torch.uint8, device=tensor.device)
-        sent[: own * width] = tensor.detach()[:own].contiguous().flatten().view(torch.uint8)
-        received = [torch.empty_like(sent) for _ in range(self.world)]
-        dist.all_gather(received, sent)
-        rows = [
-            one[: count * width].view(tensor.dtype).view(count, *shape)
-            for one, count in zip(received, self._counts, strict=True)
-            if count
-        ]
-        return torch.cat(rows)
+        detached = [leaf.detach() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        moved = [number for number, leaf in enumerate(detached) if self._has_rows(leaf)]
+        head = torch.stack([n.to(self.device).double() for n in numbers]) if numbers else torch.zeros(0).double()
+        widths = [detached[number][:1].numel() * detached[number].element_size() for number in moved]
+        lengths = [_aligned(8 * len(numbers)), *(_aligned(most * width) for width in widths)]
+        sent = torch.zeros(sum(lengths), dtype=torch.uint8, device=self.device)
+        pieces = torch.split(sent, lengths)
+        pieces[0][: 8 * len(numbers)] = head.view(torch.uint8)
+        for piece, number, width in zip(pieces[1:], moved, widths, strict=True):
+            piece[: own * width] = detached[number][:own].contiguous().flatten().view(torch.uint8)
+        received = list(torch.empty(self.world, len(sent), dtype=torch.uint8, device=self.device))
+        with self._clock():
+            dist.all_gather(received, sent)
+        everyone = [torch.split(one, lengths) for one in received]
+        sums = torch.stack([those[0][: 8 * len(numbers)].view(torch.float64) for those in everyone]).sum(0)
+        for place, (number, width) in enumerate(zip(moved, widths, strict=True), 1):
+            like = detached[number]
+            rows = [
+                those[place][: count * width].view(like.dtype).view(count, *like.shape[1:])
+                for those, count in zip(everyone, self._counts, strict=True)
+                if count
+            ]
+            detached[number] = torch.cat(rows).to(like.device)
+        return list(sums), detached
+
+    def _has_rows(self, value: Any) -> bool:
+        """Is it a tensor with a row a sample of this rank?"""
+        rows = self._counts[self.rank] or len(self._index)
+        return isinstance(value, Tensor) and value.dim() > 0 and len(value) == rows
 
     # -- the model -----------------------------------------------------------------------------------------------
 
@@ -202,7 +230,8 @@ class Ranks:
     def agree(self, run: "Runner") -> None:
         """Stop every rank after the same iteration if one wants to; called by all at the same places of the loop."""
         wants = torch.tensor([bool(self.stop_reason), self.interrupted], dtype=torch.int32)
-        dist.all_reduce(wants, dist.ReduceOp.MAX)
+        with self._clock():
+            dist.all_reduce(wants, dist.ReduceOp.MAX)
         stop, interrupted = wants.tolist()
         if stop and not run.stop_reason:
             reasons: list[Any] = [None] * self.world
@@ -210,6 +239,20 @@ class Ranks:
             run.stop_reason = next(filter(None, reasons))
             logger.info("%s: every rank stops after this iteration, and the state is saved", run.stop_reason)
         run.interrupted = run.interrupted or bool(interrupted)
+
+    def seconds(self) -> float:
+        """That this rank has spent so far on sending, receiving and waiting for the others, while nothing else went on.
+
+        Beside the calls of this file that is what the strategy says of its own.
+        """
+        self._seconds, self._steps = self._seconds + self._steps * self.strategy.seconds_a_step(), 0
+        return self._seconds
+
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        began = perf_counter()
+        yield
+        self._seconds += perf_counter() - began
 
     def want_stop(self, run: "Runner", reason: str, interrupted: bool) -> None:
         """Of several ranks all stop at once, when they agree on it."""
@@ -236,6 +279,10 @@ def _shares(computed: Computed, mine: Mapping[str, Any], whole: Mapping[str, Any
     for name, value in computed.logged.items():
         shares[f"logged {name}"] = share_of("logged", torch.as_tensor(value, dtype=torch.float64).detach(), mine, whole)
     return shares
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 16) * 16
 
 
 def _joined(outputs: list[Any]) -> Any:

@@ -109,10 +109,11 @@ def kept(run: "Runner") -> Iterator[None]:
                     "another rank of the run has ended, and this one with it; --resume goes on from the last checkpoint"
                 ) from error
             if _is_out_of_memory(error):
+                last = "; --resume goes on from the last checkpoint" if run.checkpoints.listed() else ""
                 raise PegboardError(
                     f"out of memory at iteration {run.iteration + 1} with batch_size={run.train_loader.batch_size}: "
-                    "accumulate=2 takes the batch in two pieces, with the same gradients; --resume goes on from the "
-                    f"last checkpoint ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+                    f"accumulate=2 takes the batch in two pieces, with the same gradients{last} "
+                    f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
                 ) from error
             raise
         finally:
@@ -178,6 +179,8 @@ def summary(run: "Runner", outcome: str, seconds: float) -> dict[str, Any]:
         "versions": versions(),
         "exit": outcome,
     }
+    if run.ranks.several:
+        said["communication"] = round(run.speed.communication, 4)
     if run.skipped:
         said["skipped_steps"] = run.skipped
     loaders = {"train": run.train_loader, "val": run.val_loader}

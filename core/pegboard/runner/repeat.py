@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pegboard.config import Config
-from pegboard.differences import differences, first_difference, place
+from pegboard.differences import ABSENT, differences, first_difference, place
 from pegboard.errors import PegboardError
 from pegboard.hooks.hook import Hook
 from pegboard.recorded import Recorded
@@ -61,15 +61,17 @@ class Comparison(Hook):
         Raises:
             PegboardError: the data is not.
         """
+        original = self.original.folder
         then, now = self.original.environment, json.loads(json.dumps(environment, default=str))
         for path, before, after in differences(_picked(then, CONDITIONS), _picked(now, CONDITIONS)):
             logger.warning("not as it was: %s is %s, it was %s", path, after, before)
         data = ("data", "data_fingerprint", "data_contents")
-        changed = [found.path for found in differences(_picked(then, data), _picked(now, data))]
+        differ = list(differences(_picked(then, data), _picked(now, data)))
+        changed = [found.path for found in differ if not found.path.endswith(".times")]
+        if not changed and any(ABSENT not in (found.one, found.other) for found in differ):
+            logger.warning("files of the data were written to since %s was made, and have kept their sizes", original)
         if changed and not self.anyway:
-            raise PegboardError(
-                f"the data is not that of {self.original.folder}: {', '.join(changed)} differ; --anyway goes on"
-            )
+            raise PegboardError(f"the data is not that of {original}: {', '.join(changed)} differ; --anyway goes on")
         if changed:
             logger.warning("the data is not that of the original: %s differ", ", ".join(changed))
 
@@ -173,7 +175,7 @@ def repeat(original: Recorded, config: Config, folder: Path, comparison: Compari
         try:
             return run.train()
         except PegboardError:
-            if not comparison.compared:
+            if not comparison.compared and folder.exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 logger.info("nothing was trained, and %s is removed again", folder)
             raise

@@ -1,7 +1,7 @@
 """How fast a run is, measured where it is steady."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,21 +16,28 @@ class Speed:
         recent: over the last stretch between two readings; 0 before the first.
         steady: over the whole run after the warm-up; 0 if it never got there.
         data_wait: share of the steady time in which the step waited for its batch.
+        communication: share of the steady time that went into sending to other ranks and waiting for them.
         seconds_left: until the end of training at the steady pace; None while that is unknown.
     """
 
-    def __init__(self, total_iterations: int) -> None:
+    def __init__(self, total_iterations: int, communicated: Callable[[], float] = lambda: 0.0) -> None:
         self.total = total_iterations
+        self._communicated = communicated
         self.recent = self.steady = 0.0
         self.seconds_left: float | None = None
         self._last = (0.0, 0, 0)  # clock, iteration and images at the last reading
         self._iterations = 0  # measured so far; then images and seconds after the warm-up
         self._images = self._seconds = 0.0
         self._waited = self._steady_wait = 0.0  # seconds: since the last reading, and after the warm-up
+        self._spoken = self._steady_talk = 0.0  # of communication: all at the last reading; those after the warm-up
 
     @property
     def data_wait(self) -> float:
         return self._steady_wait / self._seconds if self._seconds else 0.0
+
+    @property
+    def communication(self) -> float:
+        return self._steady_talk / self._seconds if self._seconds else 0.0
 
     def waiting(self, batches: Iterable[T]) -> Iterator[T]:
         """The same batches, with a clock on how long each was waited for."""
@@ -47,7 +54,7 @@ class Speed:
     def start(self, iteration: int, images: int) -> None:
         """Training goes on from here, at so many iterations and images in all."""
         self._last = (time.perf_counter(), iteration, images)
-        self._waited = 0.0
+        self._waited, self._spoken = 0.0, self._communicated()
 
     def read(self, iteration: int, images: int) -> None:
         """Training has come to so many iterations and images in all."""
@@ -57,11 +64,13 @@ class Speed:
             return
         self._last = (now, iteration, images)
         self.recent = trained / seconds
+        spoken_before, self._spoken = self._spoken, self._communicated()
         warm, self._iterations = self._iterations >= WARM_UP, self._iterations + iterations
         if warm:
             self._images += trained
             self._seconds += seconds
             self._steady_wait += self._waited
+            self._steady_talk += self._spoken - spoken_before
             self.steady = self._images / self._seconds
             self.seconds_left = (self.total - iteration) * (seconds / iterations)
         self._waited = 0.0

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from pegboard.config.dump import to_data
+from pegboard.data.loader import Loader
 from pegboard.errors import CheckpointError
 from pegboard.runner import changes, non_finite, pinned
 from pegboard.runner.groups import added
@@ -30,7 +31,9 @@ def gather(run: "Runner") -> dict[str, Any]:
         "iteration": run.iteration,
         "validation_due": run.validation_due,
         "skipped": run.skipped,
+        "bad_samples": {split: dict(loader.bad.found) for split, loader in _loaders(run)},
         "model": run.model.state_dict(),
+        "loss": run.step.criterion.state_dict() if isinstance(run.step.criterion, nn.Module) else {},
         "optimizer": run.optimizer.state_dict(),
         "added_groups": added(run.model, run.optimizer, run.groups_built, run.rates),
         "schedules": [schedule.state_dict() for schedule in run.schedules],
@@ -89,7 +92,11 @@ def restore(run: "Runner", state: dict[str, Any]) -> None:
     pinned.warn_of_another_machine(run, state["surroundings"])
     run.validation_due = state["validation_due"]
     run.skipped = state["skipped"]
+    for split, loader in _loaders(run):
+        if run.contents[split] == (state.get("contents") or {}).get(split):  # else one may have been mended
+            loader.bad.found |= (state.get("bad_samples") or {}).get(split, {})
     load_weights(run.model, state["model"])
+    load_loss(run, state)
     _recall_added(run, state.get("added_groups") or [])
     if len(state["schedules"]) != len(run.schedules):
         raise CheckpointError(
@@ -112,6 +119,11 @@ def restore(run: "Runner", state: dict[str, Any]) -> None:
     run.pending = dict(state["pending"])
     run.final = dict(state["final"])
     run.best = {name: (value, epoch) for name, (value, epoch) in state["best"].items()}
+
+
+def _loaders(run: "Runner") -> list[tuple[str, Loader]]:
+    loaders = {"train": run.train_loader, "val": run.val_loader}
+    return [(split, loader) for split, loader in loaders.items() if loader is not None]
 
 
 def _recall_added(run: "Runner", groups: list[Mapping[str, Any]]) -> None:
@@ -143,6 +155,14 @@ def load_weights(model: Any, weights: dict[str, Tensor]) -> None:
         ]
         raise CheckpointError(f"the weights do not fit the {type(model).__name__}: " + "; ".join(filter(None, parts)))
     model.load_state_dict(weights)
+
+
+def load_loss(run: "Runner", state: Mapping[str, Any]) -> None:
+    """Give the loss back what it keeps, such as running centres of classes, unless the config has changed it since."""
+    kept, criterion = state.get("loss"), run.step.criterion
+    same = (state.get("config") or {}).get("loss") == to_data(run.config.values.get("loss"))
+    if kept and same and isinstance(criterion, nn.Module):
+        load_weights(criterion, kept)
 
 
 def _alien(value: Any) -> str:

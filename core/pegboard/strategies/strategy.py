@@ -51,6 +51,10 @@ class Strategy:
         """
         yield step
 
+    def seconds_a_step(self) -> float:
+        """How long a rank lately waited in a step while gradients were joined, by a sample; 0 where that is unknown."""
+        return 0.0
+
     def evaluated(self, step: Step, batch: Batch) -> Computed:
         """What the step gives without gradients; called under ``torch.inference_mode()``."""
         return step(batch)

@@ -105,7 +105,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         CheckpointError: there is none, or reading it would run code.
     """
     if path.is_dir():
-        from pegboard.runner.folder import find_run
+        from pegboard.recorded import find_run
 
         path = checkpoint.Checkpoints(find_run(path) / "checkpoints").newest()[0]
     loaded = _safetensors(path) if path.suffix == ".safetensors" else checkpoint.load(path)

@@ -8,9 +8,10 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from pegboard.console import table
+from pegboard.console import say, table
 from pegboard.errors import DataError
 
+SHOWN = 5  # images that cannot be read, named one by one
 HELP = "begin a project with your own images: split, statistics and a config that trains"
 
 
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     if source.is_file():
         raise DataError(f"{source} is a file; expected a folder of class folders")
     out = Path(arguments.out).expanduser() if arguments.out is not None else _beside(source)
-    if source.is_dir() and Path(os.path.realpath(out)).is_relative_to(source.resolve()):
+    if source.is_dir() and _real(out).is_relative_to(_real(source)):
         raise DataError(f"--out {out} lies among the images, and would be taken for a class; expected another folder")
     if (out / "config.py").exists():
         raise DataError(f"{out} holds a config.py already; expected another folder, by --out")
@@ -58,14 +59,18 @@ def run(arguments: argparse.Namespace) -> int:
     write_parts(index, project.parts, project.classes)
     (out / "config.py").write_text(project.config(), encoding="utf-8")
 
-    print(f"{out / 'index'}: {project.note}\n")
+    for problem in project.left_out[:SHOWN]:
+        say(f"left out: {problem}")
+    if len(project.left_out) > SHOWN:
+        say(f"and {len(project.left_out) - SHOWN:,} more; `pegboard verify {shlex.quote(arguments.folder)}` lists them")
+    print("\n" * bool(project.left_out) + f"{out / 'index'}: {project.note}\n")
     table(("", "images"), [(f"{name}.txt", f"{len(listed):,}") for name, listed in project.parts.items()], sys.stdout)
     print(
         f"\n{out / 'config.py'}: a small ResNet, {len(project.classes)} classes, {project.side} x {project.side} pixels"
     )
     print("\nNext:\n")
     config = out / "config.py"
-    if Path.cwd().is_relative_to(source.resolve()):  # or the runs would lie among the images
+    if Path.cwd().is_relative_to(_real(source)):  # or the runs would lie among the images
         print(f"  cd {shlex.quote(str(out))}")
         config = Path("config.py")
     quoted = shlex.quote(str(config))
@@ -75,13 +80,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _real(path: Path) -> Path:
+    """Where a path leads; ``Path.resolve`` ends with an error where links lead in a circle."""
+    return Path(os.path.realpath(path))
+
+
 def _beside(source: Path) -> Path:
     """Where the project goes: here, but never among the images."""
-    place, here = source.resolve(), Path.cwd()
+    place, here = _real(source), Path.cwd()
     name = f"{_name(source)}-project"
     return place.parent / name if here.is_relative_to(place) else Path(name)
 
 
 def _name(source: Path) -> str:
     """The folder's name, of letters that need no quotes."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", source.resolve().name).strip("-.") or "images"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", _real(source).name).strip("-.") or "images"

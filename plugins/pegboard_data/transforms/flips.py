@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from pegboard import Mask, Transform
+from pegboard_data.transforms import by_numpy
 from pegboard_data.transforms.arguments import probability
 
 
 def mirror(images: Tensor, chosen: Tensor, dim: int) -> Tensor:
     """Images (B, C, H, W) of which those that are ``chosen``, (B, 1) bool, are mirrored along ``dim``, 2 or 3."""
-    if images.device.type != "cpu":
-        return torch.where(chosen.view(-1, 1, 1, 1).to(images.device), images.flip(dim), images)
-    both = torch.cat([images, images.flip(dim)])  # mirroring all and picking is five times as fast as torch.where
-    return both.index_select(0, torch.arange(len(images)) + chosen[:, 0] * len(images))
+    if by_numpy.takes(images):
+        return by_numpy.mirrored(images, chosen, dim)
+    return torch.where(chosen.view(-1, 1, 1, 1).to(images.device), images.flip(dim), images)
 
 
 class RandomHorizontalFlip(Transform):

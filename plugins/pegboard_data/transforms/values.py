@@ -22,6 +22,10 @@ class ToFloat(Transform):
     def apply(self, images: Tensor, rows: Tensor) -> Tensor:
         return images if images.is_floating_point() else images.float().div_(255)
 
+    def joined(self, following: Transform) -> Transform | None:
+        both = type(self) is ToFloat and type(following) is Normalize
+        return _ToFloatAndNormalize(following) if both else None  # type: ignore[arg-type]  # `both` says so
+
 
 class Normalize(Transform):
     """Subtract each channel's mean and divide by its standard deviation.
@@ -46,9 +50,29 @@ class Normalize(Transform):
     def apply(self, images: Tensor, rows: Tensor) -> Tensor:
         if not images.is_floating_point():
             raise DataError("Normalize got uint8 images; put ToFloat before it")
+        self.check(images)
+        return images.sub(self.mean.to(images.device)).div_(self.std.to(images.device))
+
+    def check(self, images: Tensor) -> None:
+        """Raise a DataError if the images have another number of channels."""
         if images.shape[1] != len(self.mean):
             raise DataError(f"Normalize has {len(self.mean)} channels, the images {images.shape[1]}")
-        return images.sub(self.mean.to(images.device)).div_(self.std.to(images.device))
+
+
+class _ToFloatAndNormalize(Transform):
+    """ToFloat, then Normalize, in one tensor: a second one no longer fits into a processor's cache."""
+
+    moves_pixels = False
+
+    def __init__(self, normalize: Normalize) -> None:
+        self.normalize = normalize
+
+    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+        normalize = self.normalize
+        if images.is_floating_point():
+            return normalize.apply(images, rows)
+        normalize.check(images)
+        return images.float().div_(255).sub_(normalize.mean.to(images.device)).div_(normalize.std.to(images.device))
 
 
 def denormalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

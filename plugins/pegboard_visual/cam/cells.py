@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pegboard_visual.cam.layers import Reshape, find, first_of
-from pegboard_visual.cam.session import scores, undisturbed, usable
+from pegboard_visual.cam.session import looking, scores
 
 
 class Axis(NamedTuple):
@@ -97,8 +97,8 @@ def cells_of(
         PegboardError: no such layer.
     Source: Dumoulin and Visin 2016, arXiv:1603.07285, relationships 6 and 8.
     """
-    with undisturbed(model) as inner:
-        leaf = usable(images[:1]).requires_grad_()
+    with looking(model, images[:1]) as (inner, images):
+        leaf = images.requires_grad_()
         last: list[Any] = []
 
         def keep(module: nn.Module, inputs: Any, output: Any) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pegboard_visual.cam.layers import Reshape, find, maps_of
 from pegboard_visual.cam.maps import finite
-from pegboard_visual.cam.session import chosen, undisturbed, usable
+from pegboard_visual.cam.session import chosen, looking
 
 
 def eigen_cam(
@@ -32,8 +32,7 @@ def eigen_cam(
         PegboardError: no such layer or class, or the layer gives no maps.
     Source: Muhammad and Yeasin 2020, arXiv:2008.00299, equation 3; the maps are not centred, as there.
     """
-    with undisturbed(model) as inner:
-        images = usable(images)
+    with looking(model, images) as (inner, images):
         maps, logits = maps_of(inner, images, find(inner, images, layer, reshape))
         chosen(targets, logits)
         pixels = maps.flatten(2).transpose(1, 2)  # (B, h * w, K)

@@ -16,7 +16,7 @@ from pegboard_visual.cam.cells import upsample
 from pegboard_visual.cam.gradients import grad_cam
 from pegboard_visual.cam.layers import Reshape
 from pegboard_visual.cam.maps import finite
-from pegboard_visual.cam.session import chosen, scores, undisturbed, usable
+from pegboard_visual.cam.session import chosen, gradient, looking, scores
 
 
 def guided_backprop(model: nn.Module, images: Tensor, targets: int | Tensor | None = None) -> Tensor:
@@ -32,8 +32,8 @@ def guided_backprop(model: nn.Module, images: Tensor, targets: int | Tensor | No
         PegboardError: no such class, or the model has no ReLU: then this would be the plain gradient.
     Source: Springenberg et al. 2015, arXiv:1412.6806, section 3.4.
     """
-    with undisturbed(model) as inner:
-        leaf = usable(images).requires_grad_()
+    with looking(model, images) as (inner, images):
+        leaf = images.requires_grad_()
         with _Guided() as guided:
             logits = scores(inner, leaf.clone())
         if not guided.count:
@@ -41,13 +41,10 @@ def guided_backprop(model: nn.Module, images: Tensor, targets: int | Tensor | No
                 f"guided backpropagation changes the gradient of ReLUs, and the {type(inner).__name__} has none; "
                 "Grad-CAM needs none"
             )
-        gradient = None
-        if logits.requires_grad:
-            score = logits.gather(1, chosen(targets, logits)[:, None]).sum()
-            (gradient,) = torch.autograd.grad(score, leaf, allow_unused=True)
-        if gradient is None:
+        found = gradient(logits, chosen(targets, logits), leaf)
+        if found is None:
             raise PegboardError("the scores do not depend on the images differentiably")
-        return finite(gradient, "guided backpropagation")
+        return finite(found, "guided backpropagation")
 
 
 def guided_grad_cam(

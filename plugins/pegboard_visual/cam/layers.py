@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pegboard import PegboardError
 from pegboard.errors import did_you_mean
 from pegboard_visual.cam.maps import finite
-from pegboard_visual.cam.session import chosen, scores, undisturbed, usable
+from pegboard_visual.cam.session import chosen, gradient, looking, scores
 
 Reshape = Callable[[Tensor], Tensor]  # what a layer gives, e.g. (B, T, D), to maps (B, K, h, w)
 
@@ -55,14 +55,14 @@ def default_layer(model: nn.Module, images: Tensor) -> str:
     Raises:
         PegboardError: there is none.
     """
-    with undisturbed(model) as inner:
-        return find(inner, usable(images), None, None).name
+    with looking(model, images) as (inner, images):
+        return find(inner, images, None, None).name
 
 
 def predict(model: nn.Module, images: Tensor) -> Tensor:
     """The model's scores in evaluation mode: images (B, C, H, W) -> (B, N) float32."""
-    with undisturbed(model) as inner, torch.no_grad():
-        return scores(inner, usable(images)).float()
+    with looking(model, images) as (inner, images), torch.no_grad():
+        return scores(inner, images).float()
 
 
 def find(model: nn.Module, images: Tensor, layer: str | nn.Module | None, reshape: Reshape | None) -> Place:
@@ -112,8 +112,7 @@ def read(
     Raises:
         PegboardError: the layer gives no maps, or the scores do not depend on it.
     """
-    with undisturbed(model) as inner:
-        images = usable(images)
+    with looking(model, images) as (inner, images):
         place = find(inner, images, layer, reshape)
         leaves: list[Tensor] = []
 
@@ -132,14 +131,11 @@ def read(
             raise PegboardError(f"layer {place.name!r} takes no part in the model's forward pass")
         maps = as_maps(leaves[-1], place)
         wanted = chosen(targets, logits)
-        gradient = None
-        if logits.requires_grad:
-            score = logits.gather(1, wanted[:, None]).sum()
-            (gradient,) = torch.autograd.grad(score, leaves[-1], allow_unused=True)
-        if gradient is None:
+        found = gradient(logits, wanted, leaves[-1])
+        if found is None:
             raise PegboardError(f"the scores do not depend on what layer {place.name!r} gives, or not differentiably")
         what = f"layer {place.name!r}"
-        return Read(finite(maps, what), finite(as_maps(gradient, place), what), logits.detach().float(), wanted)
+        return Read(finite(maps, what), finite(as_maps(found, place), what), logits.detach().float(), wanted)
 
 
 def maps_of(model: nn.Module, images: Tensor, place: Place) -> tuple[Tensor, Tensor]:

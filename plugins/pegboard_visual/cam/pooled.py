@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pegboard import PegboardError
 from pegboard_visual.cam.layers import find, maps_of
 from pegboard_visual.cam.maps import finite
-from pegboard_visual.cam.session import chosen, undisturbed, usable
+from pegboard_visual.cam.session import chosen, looking
 
 CLOSE = 1e-4  # largest difference, relative to the largest value, at which two tensors are the same one
 
@@ -37,8 +37,7 @@ def cam(
         PegboardError: no such layer or class, or the model is built otherwise.
     Source: Zhou et al. 2016, arXiv:1512.04150, equation 2.
     """
-    with undisturbed(model) as inner:
-        images = usable(images)
+    with looking(model, images) as (inner, images):
         place = find(inner, images, layer, None)
         linear: list[tuple[nn.Linear, Tensor, Tensor]] = []
 

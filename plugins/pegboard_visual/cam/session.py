@@ -54,6 +54,17 @@ def undisturbed(model: nn.Module) -> Iterator[nn.Module]:
                 module.training = training
 
 
+@contextmanager
+def looking(model: nn.Module, images: Tensor) -> Iterator[tuple[nn.Module, Tensor]]:
+    """``undisturbed``, with a copy of the images that is fit for it: what every method begins with.
+
+    Raises:
+        PegboardError: as ``undisturbed`` and ``usable``.
+    """
+    with undisturbed(model) as inner:
+        yield inner, usable(images)
+
+
 def usable(images: Tensor) -> Tensor:
     """Images that autograd may save, also where the caller made them under ``torch.inference_mode``.
 
@@ -106,6 +117,15 @@ def chosen(targets: int | Tensor | None, logits: Tensor) -> Tensor:
         wrong = next(t for t in wanted.flatten().tolist() if not 0 <= t < classes)
         raise PegboardError(f"there is no class {wrong}; the model has {classes}, 0 to {classes - 1}")
     return wanted.to(logits.device, torch.int64).expand(len(logits))
+
+
+def gradient(logits: Tensor, targets: Tensor, at: Tensor) -> Tensor | None:
+    """How the scores of the targets, (B,), grow with a tensor; None where they do not, or not differentiably."""
+    if not logits.requires_grad:
+        return None
+    score = logits.gather(1, targets[:, None]).sum()
+    (found,) = torch.autograd.grad(score, at, allow_unused=True)
+    return found
 
 
 def _is_compiled(module: nn.Module) -> bool:

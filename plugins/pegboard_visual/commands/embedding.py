@@ -15,7 +15,8 @@ HELP = "draw images as points, by what the network knows of them before its last
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from pegboard_visual.pictures.embedding import METHODS, MOST
+    from pegboard_visual.hooks.arguments import MOST_POINTS
+    from pegboard_visual.pictures.embedding import METHODS
 
     add_evaluated(parser)
     parser.add_argument("--method", default="pca", choices=METHODS, help="pca unless given")
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--samples",
-        type=whole(4, MOST),
+        type=whole(4, MOST_POINTS),
         default=2000,
         metavar="N",
         help="how many, spread over the split; 2000 unless given",

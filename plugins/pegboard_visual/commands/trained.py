@@ -3,6 +3,7 @@
 Dimension letters: H x W an image, h x w what the network gets.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from pegboard.runner.state import load_weights
 from pegboard.weights.pretrained import read_weights
 from pegboard_visual.commands.output import Output
 from pegboard_visual.drawing.picture import Picture
+
+logger = logging.getLogger("pegboard")
 
 PROBES = ((611, 703), (512, 640))  # two sizes: transforms that make one size of both fix it
 
@@ -142,7 +145,7 @@ def open_trained(
             if builder.values[name]:
                 part = builder.values[name]
                 dataset = DATASETS.build(part["dataset"], f"{name}.dataset")
-                builder.learn_from(dataset, part.get("target_transform"))
+                builder.learn_from(_meant(dataset), part.get("target_transform"))
                 break
     model = builder.model(fresh=False)
     load_weights(model, weights)
@@ -151,6 +154,18 @@ def open_trained(
     count = builder.known.get("num_classes")
     names = [str(name) for name in builder.known.get("classes") or range(int(count or 0))]
     return Trained(model.eval(), names, transforms, sides, builder.device, folder, *at)
+
+
+def _meant(dataset: Any) -> Any:
+    """What weights that say nothing of themselves were trained on: no stand-in, but what it stands in for.
+
+    Its class knows the names of its classes, their mean and standard deviation; else there is only the stand-in.
+    """
+    real = type(dataset)
+    if not getattr(dataset, "stand_in", False) or not getattr(real, "classes", None):
+        return dataset
+    logger.info("the weights are taken to be of %s, not of its stand-in: %s", real.__name__, ", ".join(real.classes))
+    return real
 
 
 def read_image(path: Path) -> Image.Image:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pegboard_visual.drawing.lettering import LEFT_TO_RIGHT, written
 from pegboard_visual.drawing.picture import GREY, INK, Picture
 
 WHITE = 255
@@ -23,7 +24,7 @@ BETWEEN = (196, 209, 228)  # between tiles: neither black nor white, which tiles
 
 @cache
 def font(size: int) -> Any:
-    """DejaVu Sans, which knows most scripts, where matplotlib is there to lend it; Pillow's own otherwise."""
+    """DejaVu Sans, where matplotlib is there to lend it; Pillow's own otherwise."""
     found = find_spec("matplotlib")  # not imported: that takes a quarter of a second
     file = Path(found.origin if found and found.origin else "").parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
     if not file.is_file():
@@ -33,11 +34,23 @@ def font(size: int) -> Any:
 
 def text(line: str, size: int = 13, colour: str = INK) -> Picture:
     """A line of text on white."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in line) or " "
+    line = "".join(letter if letter.isprintable() or letter == LEFT_TO_RIGHT else " " for letter in line) or " "
     ascent, descent = font(size).getmetrics()
-    picture = Image.new("RGB", (math.ceil(font(size).getlength(printable)) + 1, ascent + descent), "white")
-    ImageDraw.Draw(picture).text((0, 0), printable, font=font(size), fill=colour)
+    if not _is_simple(line):
+        return written(line, size, colour, ascent, descent)
+    picture = Image.new("RGB", (math.ceil(font(size).getlength(line)) + 1, ascent + descent), "white")
+    ImageDraw.Draw(picture).text((0, 0), line, font=font(size), fill=colour)
     return np.asarray(picture)
+
+
+def _is_simple(line: str) -> bool:
+    """Is it Latin, Greek or Cyrillic, with signs? Then one font has it all, and no letter changes beside another."""
+    return all(code < 0x530 or 0x2010 <= code < 0x2200 for code in map(ord, line))
+
+
+def length(line: str, size: int = 13) -> float:
+    """How wide a line is, in pixels."""
+    return float(font(size).getlength(line)) if _is_simple(line) else text(line, size).shape[1]
 
 
 def wrapped(line: str, width: int, size: int = 13, colour: str = INK) -> Picture:
@@ -45,7 +58,7 @@ def wrapped(line: str, width: int, size: int = 13, colour: str = INK) -> Picture
     lines: list[str] = []
     for word in line.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and font(size).getlength(longer) <= width:
+        if lines and length(longer, size) <= width:
             lines[-1] = longer
         else:
             lines.append(word)
@@ -54,9 +67,9 @@ def wrapped(line: str, width: int, size: int = 13, colour: str = INK) -> Picture
 
 def fitting(line: str, width: int, size: int = 13) -> str:
     """The text, with an ellipsis in place of what a width in pixels does not hold."""
-    if font(size).getlength(line) <= width:
+    if length(line, size) <= width:
         return line
-    kept = next((n for n in range(len(line) - 1, 0, -1) if font(size).getlength(f"{line[:n]}…") <= width), 1)
+    kept = next((n for n in range(len(line) - 1, 0, -1) if length(f"{line[:n]}…", size) <= width), 1)
     return f"{line[:kept]}…"
 
 
@@ -93,6 +106,13 @@ def framed(picture: Picture, margin: int = 16) -> Picture:
     whole = blank(picture.shape[0] + 2 * margin, picture.shape[1] + 2 * margin)
     whole[margin:-margin, margin:-margin] = picture
     return whole
+
+
+def centred(picture: Picture, width: int) -> Picture:
+    """White at both sides, up to a width."""
+    left = max(0, width - picture.shape[1]) // 2
+    right = max(0, width - picture.shape[1] - left)
+    return np.pad(picture, ((0, 0), (left, right), (0, 0)), constant_values=WHITE)
 
 
 def titled(picture: Picture, title: str, size: int = 13, colour: str = INK) -> Picture:

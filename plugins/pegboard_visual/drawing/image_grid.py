@@ -1,16 +1,16 @@
-"""Rows of small images, each with lines under it."""
+"""Rows of images, each with lines under it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from pegboard_visual.drawing.lettering import DPI, families, rendered
-from pegboard_visual.drawing.picture import INK, Picture
+from pegboard_visual.drawing.compose import below, beside, blank, centred, fitting, page, text
+from pegboard_visual.drawing.picture import Picture
 
-WIDE, HIGH, LINE, HEAD = 1.6, 1.35, 0.18, 0.36  # inches: a cell, its image, a line of text, a row's heading
+WIDE, HIGH, GAP = 160, 148, 16  # pixels: an image at most, and between two
+SMALL = 100  # an image with fewer pixels on each side is enlarged smoothly
 
 
 @dataclass
@@ -29,43 +29,32 @@ class Strip:
     cells: list[Cell]
 
 
-def draw_grid(title: str, strips: Sequence[Strip], columns: int) -> Picture:
+def draw_grid(title: str, strips: Sequence[Strip], columns: int, notes: Sequence[str] = ()) -> Picture:
     """Strips one below the other.
 
     Args:
         columns: cells in a row; a shorter row stays short.
+        notes: lines under the title.
 
     Returns:
         pixels, (H, W, 3) uint8.
     """
-    from matplotlib.figure import Figure
-
-    lines = max((len(cell.lines) for strip in strips for cell in strip.cells), default=0)
-    row_height = HIGH + LINE * lines + 0.12
-    rows = [-(-len(strip.cells) // columns) for strip in strips]
-    width, height = columns * WIDE + 0.1, 0.5 + sum(HEAD + row_height * count for count in rows)
-    figure = Figure(figsize=(width, height), dpi=DPI)
-    style: dict[str, Any] = {"fontfamily": families(), "parse_math": False, "color": INK}
-    figure.text(0.05 / width, 1 - 0.1 / height, title, fontsize=12.5, va="top", **style)
-    top = height - 0.5  # inches from below
-    for strip, count in zip(strips, rows, strict=True):
-        figure.text(0.05 / width, (top - 0.08) / height, strip.heading, fontsize=10.5, va="top", **style)
-        for place, cell in enumerate(strip.cells):
-            left = place % columns * WIDE + 0.05
-            above = top - HEAD - place // columns * row_height
-            axes = figure.add_axes((left / width, (above - HIGH) / height, (WIDE - 0.1) / width, HIGH / height))
-            small = max(cell.image.shape) < 100
-            axes.imshow(_shrunk(cell.image), interpolation="bicubic" if small else "antialiased")
-            axes.axis("off")
-            for number, (text, colour) in enumerate(cell.lines):
-                down = above - HIGH - LINE * number - 0.03
-                where = (left + (WIDE - 0.1) / 2) / width
-                figure.text(where, down / height, text, ha="center", va="top", fontsize=8, **style | {"color": colour})
-        top -= HEAD + row_height * count
-    return rendered(figure)
+    parts = []
+    for strip in strips:
+        cells = [_drawn(cell) for cell in strip.cells]
+        rows = [beside(cells[start : start + columns], GAP) for start in range(0, len(cells), columns)]
+        parts.append(below([text(strip.heading, 16), *rows], gap=10))
+    least = blank(1, columns * (WIDE + GAP) - GAP)  # a page is as wide as its rows may be, so that headings have room
+    return page([*parts, least] if parts else [least], title, notes)
 
 
-def _shrunk(image: Picture) -> Picture:
-    small = Image.fromarray(image)
-    small.thumbnail((320, 320))
-    return np.asarray(small)
+def _drawn(cell: Cell) -> Picture:
+    image = Image.fromarray(cell.image)
+    share = min(WIDE / image.width, HIGH / image.height)
+    way = Image.Resampling.BICUBIC if max(image.size) < SMALL else Image.Resampling.LANCZOS
+    size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+    shown = np.asarray(image.resize(size, way))
+    above = blank(HIGH - shown.shape[0], 1) if shown.shape[0] < HIGH else None
+    lines = [centred(text(fitting(line, WIDE, 12), 12, colour), WIDE) for line, colour in cell.lines]
+    framed = below([above, shown], gap=0) if above is not None else shown
+    return below([centred(framed, WIDE), *lines], gap=1)

@@ -9,16 +9,16 @@ from pegboard import Kept, PegboardError, SampleHook
 from pegboard.errors import did_you_mean
 from pegboard_visual.cam_methods import TITLES, Method
 from pegboard_visual.drawn import Drawn, now
-from pegboard_visual.hooks.checks import check_choice
+from pegboard_visual.hooks.arguments import NO_LAYER, check_arguments, reshape_misfit
 
 if TYPE_CHECKING:
-    from pegboard import Runner
+    from pegboard import Duration, Runner
 
 
 class GradCAM(SampleHook):
     """Draw where fixed validation images speak for their predicted classes.
 
-    Drawn at the end of the first validation after each ``every``, and of the run's last one: the images as the network
+    Drawn at the end of the first validation after each ``every``, and at the end of the run: the images as the network
     gets them, their maps, and the likeliest classes with the true one. It only looks: training is bit for bit the same
     without it. It costs a few forwards and a backward of these images, and their sheet:
     about two seconds for eight images on one CPU core.
@@ -28,6 +28,8 @@ class GradCAM(SampleHook):
         every: how often.
         layer: a name as in ``model.named_modules()``; the last layer that gives maps unless given.
         method: as `pegboard cam --method` has it.
+        reshape: ``"module:function"`` that makes maps (B, K, h, w) of what the layer gives, e.g. tokens (B, T, D);
+            found for torchvision's ViT.
 
     Source: Selvaraju et al. 2017, arXiv:1610.02391.
     """
@@ -37,16 +39,20 @@ class GradCAM(SampleHook):
     def __init__(
         self,
         images: int = 8,
-        every: str = "5 epochs",
+        every: "Duration | str" = "5 epochs",
         layer: str | None = None,
         method: Method = "gradcam",
+        reshape: str | None = None,
     ) -> None:
         super().__init__(images, every)
-        check_choice(self, "method", method, list(TITLES))
+        check_arguments(self, "GradCAM", method=method)
         if method == "guided_backprop" and layer is not None:
-            raise PegboardError("GradCAM: guided_backprop goes back to the pixels and reads no layer; leave layer out")
+            raise PegboardError(f"GradCAM: {NO_LAYER}")
+        if reshape is not None and (wrong := reshape_misfit(method, layer, reshape)):
+            raise PegboardError(f"GradCAM: reshape {wrong}")
         self.layer = layer
         self.method = method
+        self.reshape = reshape
 
     def before_train(self, run: "Runner") -> None:
         """A layer that does not exist is said now, and not after five epochs."""
@@ -59,6 +65,7 @@ class GradCAM(SampleHook):
         """One sheet."""
         import torch
 
+        from pegboard.address import resolve
         from pegboard_visual.cam import METHODS, cells_of, default_layer, predict
         from pegboard_visual.outcomes import class_names
         from pegboard_visual.pictures.cam import explained, sheet
@@ -68,11 +75,14 @@ class GradCAM(SampleHook):
         probabilities = predict(run.model, inputs).softmax(1).cpu()
         targets = probabilities.argmax(1)
         guided = self.method == "guided_backprop"
-        arguments = {} if guided else {"layer": self.layer}
+        reshape = resolve(self.reshape) if self.reshape is not None else None
+        arguments: dict[str, Any] = {} if guided else {"layer": self.layer}
+        if reshape is not None:
+            arguments["reshape"] = reshape
         function: Any = METHODS[self.method]
         given = function(run.model, inputs, targets, **arguments).cpu()
         layer = "" if guided else self.layer or default_layer(run.model, inputs)
-        cells = cells_of(run.model, inputs, self.layer) if given.ndim == 3 else None
+        cells = cells_of(run.model, inputs, self.layer, reshape) if given.ndim == 3 else None
         images = as_pictures(inputs, transforms_of(run.val_loader))
         rows = []
         for one, image, values, target, shares in zip(

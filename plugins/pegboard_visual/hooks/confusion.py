@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from pegboard_visual.drawn import now
-from pegboard_visual.hooks.checks import check_counts
+from pegboard_visual.hooks.arguments import check_arguments
 from pegboard_visual.hooks.outcome_hook import OutcomeHook, Watched
 
 if TYPE_CHECKING:
-    from pegboard import Runner
+    from pegboard import Duration, Runner
     from pegboard_visual.outcomes import Outcome
 
 
@@ -25,17 +24,17 @@ class ConfusionMatrix(OutcomeHook):
         pairs: of confused classes, of which examples are shown; 0 for none.
     """
 
-    def __init__(self, every: str = "5 epochs", split: Watched = "val", pairs: int = 6) -> None:
+    def __init__(self, every: "Duration | str" = "5 epochs", split: Watched = "val", pairs: int = 6) -> None:
         super().__init__(every, split)
-        check_counts(self, 0, 20, pairs=pairs)
+        check_arguments(self, "ConfusionMatrix", split=split, pairs=pairs)
         self.pairs = pairs
 
-    def draw(self, run: "Runner", outcome: "Outcome") -> None:
+    def draw(self, run: "Runner", outcome: "Outcome", when: str) -> None:
         """Both pictures, and the table."""
         from pegboard_visual.outcomes import class_names
         from pegboard_visual.pictures.confusion import matrix_shown, pairs_shown
 
-        names, when = class_names(run, outcome.classes), now(run)
+        names = class_names(run, outcome.classes)
         matrix_shown(outcome, names, self.split, when).show(run)
         loader = run.val_loader if self.split == "val" else run.train_loader
         if self.pairs and loader is not None:

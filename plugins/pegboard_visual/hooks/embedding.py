@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 from pegboard import PegboardError, PeriodicHook
 from pegboard_visual.drawn import now
-from pegboard_visual.hooks.checks import check_choice, check_counts
-from pegboard_visual.pictures.embedding import METHODS, MOST, Method, embedding_shown
+from pegboard_visual.hooks.arguments import check_arguments
+from pegboard_visual.pictures.embedding import Method, embedding_shown
 
 if TYPE_CHECKING:
-    from pegboard import Batch, Runner
+    from pegboard import Batch, Duration, Runner
     from pegboard_visual.features import FeatureWatcher
 
 
 class Embedding(PeriodicHook):
     """Draw validation images as points, by what the network knows of them before its last layer, coloured by class.
 
-    The chosen images go through the network once more, in the validation. Shown as ``Embedding_valid``, with a CSV
-    table beside it.
+    The chosen images go through the network once more: in the validation, or at the end of a run that was stopped.
+    Shown as ``Embedding_valid``, with a CSV table beside it.
 
     Args:
         samples: how many images, spread evenly over the validation data.
@@ -32,11 +32,14 @@ class Embedding(PeriodicHook):
     reads_model = True
 
     def __init__(
-        self, samples: int = 1000, every: str = "5 epochs", method: Method = "pca", layer: str | None = None
+        self,
+        samples: int = 1000,
+        every: "Duration | str" = "5 epochs",
+        method: Method = "pca",
+        layer: str | None = None,
     ) -> None:
         super().__init__(every)
-        check_counts(self, 4, MOST, samples=samples)
-        check_choice(self, "method", method, list(METHODS))
+        check_arguments(self, "Embedding", samples=samples, method=method)
         self.samples = samples
         self.method: Method = method
         self.layer = layer
@@ -64,10 +67,24 @@ class Embedding(PeriodicHook):
 
     def after_val(self, run: "Runner", metrics: Mapping[str, float]) -> None:
         watcher, self.watcher = self.watcher, None
-        if watcher is None:
+        if watcher is not None:
+            self.done(run)
+            self._draw(run, watcher)
+
+    def at_end(self, run: "Runner") -> None:
+        """Of a run that was stopped: the images are read once more, since no validation may follow."""
+        if run.val_loader is None:
             return
+        from pegboard_visual.cam import predict
+        from pegboard_visual.features import FeatureWatcher
+
+        watcher = FeatureWatcher(run.val_loader.order(0), self.samples, self.layer)
+        for batch in run.val_loader.batches_with(sorted(watcher.wanted)):
+            watcher.add(run.model, batch, predict(run.model, batch.inputs))
+        self._draw(run, watcher)
+
+    def _draw(self, run: "Runner", watcher: "FeatureWatcher") -> None:
         from pegboard_visual.outcomes import class_names
 
-        self.done(run)
         features = watcher.read()
         embedding_shown(features, class_names(run, features.classes), "val", self.method, now(run)).show(run)

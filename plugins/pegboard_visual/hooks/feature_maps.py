@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 
 from pegboard import Kept, SampleHook
 from pegboard_visual.drawn import now
-from pegboard_visual.hooks.checks import check_counts
+from pegboard_visual.hooks.arguments import check_arguments
 
 if TYPE_CHECKING:
-    from pegboard import Runner
+    from pegboard import Duration, Runner
 
 
 class FeatureMaps(SampleHook):
     """Draw what layers give for fixed validation images, before and after the activation that follows.
 
-    Drawn at the end of the first validation after each ``every``, and of the run's last one; a picture a layer,
+    Drawn at the end of the first validation after each ``every``, and at the end of the run; a picture a layer,
     ``Feature_Maps_<layer>``. It only looks: training is bit for bit the same without it.
 
     Args:
@@ -30,13 +30,13 @@ class FeatureMaps(SampleHook):
     def __init__(
         self,
         images: int = 2,
-        every: str = "10 epochs",
+        every: "Duration | str" = "10 epochs",
         layers: str | Sequence[str] = (),
         maps: int = 64,
         most_layers: int = 6,
     ) -> None:
         super().__init__(images, every)
-        check_counts(self, maps=maps, most_layers=most_layers)
+        check_arguments(self, "FeatureMaps", maps=maps, most_layers=most_layers)
         self.layers = [layers] if isinstance(layers, str) else list(layers)
         self.maps = maps
         self.most_layers = most_layers
@@ -58,12 +58,13 @@ class FeatureMaps(SampleHook):
         import torch
 
         from pegboard_visual.drawing.compose import spread
+        from pegboard_visual.drawing.lettering import printable
         from pegboard_visual.pictures.feature_maps import feature_maps, maps_shown
         from pegboard_visual.seen import as_pictures, name_of_class, transforms_of
 
         inputs = torch.stack([one.inputs for one in kept])
         images = as_pictures(inputs, transforms_of(run.val_loader))
-        classes = run.builder.known.get("classes") or ()
+        classes = printable([str(name) for name in run.builder.known.get("classes") or ()])
         titles = [f"{one.sample}: {name_of_class(one.truth, classes)}" for one in kept]
         given = feature_maps(run.model, inputs, self.layers)
         for layer in (given[place] for place in spread(len(given), self.most_layers)):

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pegboard import PeriodicHook, Pictures
-from pegboard_visual.hooks.checks import check_counts
+from pegboard_visual.hooks.arguments import check_arguments
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pegboard import Batch, Runner
+    from pegboard import Batch, Duration, Runner
     from pegboard_visual.pictures.histograms import Read
     from pegboard_visual.pictures.histograms_page import Moment
 
@@ -34,9 +34,9 @@ class Histograms(PeriodicHook):
     ranks = "first"
     reads_model = True
 
-    def __init__(self, every: str = "1 epoch", rows: int = 12) -> None:
+    def __init__(self, every: "Duration | str" = "1 epoch", rows: int = 12) -> None:
         super().__init__(every)
-        check_counts(self, rows=rows)
+        check_arguments(self, "Histograms", rows=rows)
         self.rows = rows
         self.moments: list[Moment] = []  # those drawn before
         self.said: set[str] = set()  # notes that were logged

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pegboard import PeriodicHook
-from pegboard_visual.hooks.checks import check_counts
+from pegboard_visual.hooks.arguments import check_arguments
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pegboard import Batch, Runner
+    from pegboard import Batch, Duration, Runner
 
 
 class Kernels(PeriodicHook):
@@ -31,11 +31,15 @@ class Kernels(PeriodicHook):
     reads_model = True
 
     def __init__(
-        self, layers: str | Sequence[str] = (), every: str = "10 epochs", maps: int = 64, most_layers: int = 8
+        self,
+        layers: str | Sequence[str] = (),
+        every: "Duration | str" = "10 epochs",
+        maps: int = 64,
+        most_layers: int = 8,
     ) -> None:
         super().__init__(every)
         self.layers = [layers] if isinstance(layers, str) else list(layers)
-        check_counts(self, maps=maps, most_layers=most_layers)
+        check_arguments(self, "Kernels", maps=maps, most_layers=most_layers)
         self.maps = maps
         self.most_layers = most_layers
 
@@ -52,20 +56,22 @@ class Kernels(PeriodicHook):
             self._draw_if_due(run)
 
     def after_train(self, run: "Runner") -> None:
-        self._draw(run, split=True)
+        if not run.interrupted:  # else it may go on, as if nothing had been
+            self._draw(run, split=True, rows=run.iteration not in (0, self.done_at))
 
     def _draw_if_due(self, run: "Runner") -> None:
-        if self.is_due(run) and run.iteration < run.total_iterations:  # the end draws by itself
+        if self.is_due(run):
             self.done(run)
             self._draw(run)
 
-    def _draw(self, run: "Runner", split: bool = False) -> None:
+    def _draw(self, run: "Runner", rows: bool = True, split: bool = False) -> None:
         from pegboard_visual.cam.session import unwrapped
         from pegboard_visual.drawing.compose import spread
         from pegboard_visual.pictures.kernels import all_shown, kernels_of, split_shown
 
         found = kernels_of(unwrapped(run.model), self.layers)
         for kernels in (found[place] for place in spread(len(found), self.most_layers)):
-            all_shown(kernels, self.maps).show(run)
+            if rows:
+                all_shown(kernels, self.maps).show(run)
             if split:
                 split_shown(kernels, self.maps).show(run)

@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from pegboard_visual.drawn import now
-from pegboard_visual.hooks.checks import check_counts
+from pegboard_visual.hooks.arguments import check_arguments
 from pegboard_visual.hooks.outcome_hook import OutcomeHook
 
 if TYPE_CHECKING:
-    from pegboard import Runner
+    from pegboard import Duration, Runner
     from pegboard_visual.outcomes import Outcome
 
 
@@ -22,12 +21,12 @@ class Mistakes(OutcomeHook):
         every: how often.
     """
 
-    def __init__(self, images: int = 12, every: str = "5 epochs") -> None:
+    def __init__(self, images: int = 12, every: "Duration | str" = "5 epochs") -> None:
         super().__init__(every, "val")
-        check_counts(self, most=60, images=images)
+        check_arguments(self, "Mistakes", images=images)
         self.images = images
 
-    def draw(self, run: "Runner", outcome: "Outcome") -> None:
+    def draw(self, run: "Runner", outcome: "Outcome", when: str) -> None:
         """The picture, and the table."""
         from pegboard_visual.outcomes import class_names
         from pegboard_visual.pictures.mistakes import mistakes_shown
@@ -35,4 +34,4 @@ class Mistakes(OutcomeHook):
         if run.val_loader is None:
             return
         names = class_names(run, outcome.classes)
-        mistakes_shown(outcome, names, self.split, run.val_loader.samples, self.images, now(run)).show(run)
+        mistakes_shown(outcome, names, self.split, run.val_loader.samples, self.images, when).show(run)

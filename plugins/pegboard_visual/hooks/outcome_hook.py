@@ -4,21 +4,22 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pegboard import PegboardError, PeriodicHook
-from pegboard.errors import did_you_mean
+from pegboard_visual.drawn import now
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pegboard import Batch, Runner
+    from pegboard import Batch, Duration, Runner
     from pegboard_visual.outcomes import Outcome, Outcomes
 
 Watched = Literal["val", "train"]
 
 
 class OutcomeHook(PeriodicHook):
-    """Calls ``draw(run, outcome)`` at the end of the first pass after each ``every``, and of the run's last one.
+    """Calls ``draw(run, outcome, when)`` at the end of the first pass after each ``every``, and of the run's last one.
 
-    What the model gives in the pass is kept on its way, on the device: nothing is computed twice.
+    What the model gives in a pass is kept on its way, on the device: nothing is computed twice. Of a run that is
+    stopped the last whole pass is drawn.
 
     Args:
         every: a duration.
@@ -27,19 +28,15 @@ class OutcomeHook(PeriodicHook):
 
     ranks = "first"
 
-    def __init__(self, every: str, split: Watched) -> None:
+    def __init__(self, every: "Duration | str", split: Watched) -> None:
         super().__init__(every)
-        if split not in ("val", "train"):
-            hint = did_you_mean(str(split), ("val", "train"))
-            raise PegboardError(
-                f"{type(self).__name__}: split is 'val' or 'train' during training, not {split!r}{hint}"
-            )
         self.split = split
-        self.seen: Outcomes | None = None  # None while nothing is kept
+        self.seen: Outcomes | None = None  # of the pass that goes on; None between two
+        self.last: tuple[Outcomes, str] | None = None  # of the last whole pass, and when that was
         self._restored: Mapping[str, Any] | None = None
 
-    def draw(self, run: "Runner", outcome: "Outcome") -> None:
-        """What the subclass does with a whole pass."""
+    def draw(self, run: "Runner", outcome: "Outcome", when: str) -> None:
+        """What the subclass does with a whole pass, and with the moment of it, in words."""
         raise NotImplementedError
 
     def before_train(self, run: "Runner") -> None:
@@ -63,7 +60,7 @@ class OutcomeHook(PeriodicHook):
             self._end(run)
 
     def before_val(self, run: "Runner") -> None:
-        if self.split == "val" and self.is_due(run):
+        if self.split == "val":
             self._begin()
 
     def after_val_iter(self, run: "Runner", batch: "Batch", outputs: Any) -> None:
@@ -81,9 +78,21 @@ class OutcomeHook(PeriodicHook):
 
     def _end(self, run: "Runner") -> None:
         seen, self.seen = self.seen, None
-        if seen is not None and self.is_due(run):
+        if seen is None:
+            return
+        self.last = seen, now(run)
+        if self.is_due(run):
             self.done(run)
-            self.draw(run, seen.read())
+            self._draw_last(run)
+
+    def at_end(self, run: "Runner") -> None:
+        self._draw_last(run)
+
+    def _draw_last(self, run: "Runner") -> None:
+        last, self.last = self.last, None  # a pass is drawn once
+        if last is not None:
+            seen, when = last
+            self.draw(run, seen.read(), when)
 
     def state_dict(self) -> dict[str, Any]:
         """What a training epoch has shown so far is part of it; a validation is never left half done."""

@@ -57,7 +57,7 @@ class Report(Hook):
         before = perf_counter()
         from pegboard_visual.report.embed import Embedder
         from pegboard_visual.report.page import write
-        from pegboard_visual.report.recorded import read
+        from pegboard_visual.report.run_folder import read
 
         self.embedder = self.embedder or Embedder()
         write(read(run.folder, dict(summary)), run.folder / "report.html", self.embedder)

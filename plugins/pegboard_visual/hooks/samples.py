@@ -3,17 +3,17 @@
 from typing import TYPE_CHECKING
 
 from pegboard import PeriodicHook
-from pegboard_visual.hooks.checks import check_counts
+from pegboard_visual.hooks.arguments import check_arguments
 
 if TYPE_CHECKING:
-    from pegboard import Batch, Runner
+    from pegboard import Batch, Duration, Runner
 
 
 class Samples(PeriodicHook):
     """Draw the first images of a training batch, augmented, denormalised and with their labels, mixed ones too.
 
-    Drawn of the first batch of the run and of the next one after each ``every``. It only looks: training is bit for
-    bit the same without it.
+    Drawn of the first batch of the run, of the next one after each ``every``, and of the last. It only looks: training
+    is bit for bit the same without it.
 
     Args:
         images: how many.
@@ -22,15 +22,26 @@ class Samples(PeriodicHook):
 
     ranks = "first"
 
-    def __init__(self, images: int = 24, every: str = "20 epochs") -> None:
+    def __init__(self, images: int = 24, every: "Duration | str" = "20 epochs") -> None:
         super().__init__(every)
-        check_counts(self, most=256, images=images)
+        check_arguments(self, "Samples", images=images)
         self.images = images
+        self.last: tuple[Batch, int] | None = None  # the one at hand, which the loop holds as well, and its epoch
 
     def before_train_iter(self, run: "Runner", batch: "Batch") -> None:
-        if run.iteration and not self.is_due(run):
-            return
-        self.done(run)
+        self.last = (batch, run.epoch + 1)
+        if run.iteration == 0 or self.is_due(run):
+            self.done(run)
+            self._draw(run)
+
+    def at_end(self, run: "Runner") -> None:
+        self._draw(run)
+
+    def _draw(self, run: "Runner") -> None:
+        """The batch at hand, unless it was drawn before."""
         from pegboard_visual.pictures.samples import samples_shown
 
-        samples_shown(batch, run.train_loader, self.images, run.builder.known, "train", run.epoch + 1).show(run)
+        last, self.last = self.last, None
+        if last is not None:
+            batch, epoch = last
+            samples_shown(batch, run.train_loader, self.images, run.builder.known, "train", epoch).show(run)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from PIL import Image
 from pegboard import PegboardError
 from pegboard_visual.cam.cells import Cells, upsample
 from pegboard_visual.cam.maps import is_flat, scaled
+from pegboard_visual.drawing.lettering import families, printable
 from pegboard_visual.drawing.picture import BLUE, GREY, INK, RED, Picture
 
 if TYPE_CHECKING:
@@ -192,7 +193,9 @@ def sheet(rows: Sequence[Row], classes: Sequence[str], heading: str, middle: str
     width, height = 12.4, HEAD + PITCH * len(rows)
     figure = Figure(figsize=(width, height), dpi=DOTS, facecolor="white")
     canvas = FigureCanvasAgg(figure)
-    figure.text(0.012, 1 - 0.14 / height, heading, va="top", fontsize=13, color=INK, parse_math=False)
+    style: dict[str, Any] = {"color": INK, "fontfamily": families(), "parse_math": False}
+    figure.text(0.012, 1 - 0.14 / height, heading, va="top", fontsize=13, **style)
+    classes = printable(classes)
     # Places in inches instead of a layout engine, which takes longer than all the drawing.
     axes = [
         [
@@ -228,7 +231,7 @@ def _show(
     way = "bicubic" if small else "nearest" if crisp else "antialiased"
     axes.imshow(np.asarray(image), interpolation=way, extent=extent)
     axes.set_anchor("N")  # titles of a row stand on one line, whatever the proportions
-    axes.set_title(title, fontsize=10, color=colour, parse_math=False)
+    axes.set_title(title, fontsize=10, color=colour, fontfamily=families(), parse_math=False)
     axes.axis("off")
 
 
@@ -242,7 +245,7 @@ def _bars(axes: "Axes", row: Row, classes: Sequence[str]) -> None:
     places = range(len(order))
     axes.barh(places, shares, height=0.62, color=[RED if i == row.target else BLUE for i in order])
     names = [shortened(classes[i], 13) + " (true)" if i == row.truth else shortened(classes[i], 20) for i in order]
-    axes.set_yticks(places, names, fontsize=9.5, color=INK, parse_math=False)
+    axes.set_yticks(places, names, fontsize=9.5, color=INK, fontfamily=families(), parse_math=False)
     for place, share in zip(places, shares, strict=True):
         axes.text(share + 2, place, percent(share), va="center", fontsize=9, color=INK)
     axes.set_xlim(0, 125)  # room for the figure beside a full bar

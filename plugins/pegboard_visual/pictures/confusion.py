@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pegboard_visual.drawing.image_grid import Cell, Strip, draw_grid
-from pegboard_visual.drawing.lettering import DPI, families, printable, rendered, unshown
+from pegboard_visual.drawing.lettering import DPI, UNSHOWN, families, printable, rendered, unshown
 from pegboard_visual.drawing.picture import GREY, INK, as_picture
 from pegboard_visual.drawn import Drawn
 from pegboard_visual.outcomes import SPLITS
@@ -149,7 +149,8 @@ def pairs_shown(
     name = f"Confused_Pairs_{SPLITS[split]}"
     caption = f"the pairs confused most, and the examples that the model was surest of, {when}"
     values = {"kind": "confused_pairs", "split": SPLITS[split], "classes": names, "pairs": data}
-    return Drawn(name, draw_grid(name, strips, examples), caption, values)
+    notes = [UNSHOWN] if unshown(names) else []
+    return Drawn(name, draw_grid(name, strips, examples, notes), caption, values)
 
 
 def draw_confusion(counts: Counts, classes: Sequence[str], title: str, below: str = "") -> NDArray[np.uint8]:
@@ -176,7 +177,7 @@ def draw_confusion(counts: Counts, classes: Sequence[str], title: str, below: st
     bar.set_label("share of the true class", fontsize=10, color=INK)
     names = printable(classes)
     if unshown(classes):
-        below = f"{below}\n[number]: a class whose name no installed font can show".lstrip()
+        below = f"{below}\n{UNSHOWN}".lstrip()
     empty = [f"{name} (no samples)" if not total else name for name, total in zip(names, totals[:, 0], strict=True)]
     _name_ticks(axes, names, empty, cell)
     _numbers(axes, counts, cell)

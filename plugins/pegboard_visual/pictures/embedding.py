@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pegboard_visual.features import Features
 
 Method = Literal["pca", "tsne"]
-MOST = 20_000  # samples: t-SNE takes minutes for more
 METHODS = {"pca": "PCA", "tsne": "t-SNE"}
 LEGEND = 20  # classes that have a colour of their own; of more, each cloud bears its number
 ROWS, COLUMNS = 40, 4  # of a list of numbers and names beside the picture

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from pegboard import PegboardError
-from pegboard_visual.cam.session import undisturbed, usable
+from pegboard_visual.cam.session import looking
 from pegboard_visual.drawing.compose import (
     FLAT,
     WHITE,
@@ -87,12 +87,12 @@ def feature_maps(model: nn.Module, inputs: Tensor, layers: Sequence[str] = ()) -
     Raises:
         PegboardError: a pattern means no layer, or no tensor comes out of those it means.
     """
-    with undisturbed(model) as inner, torch.no_grad():
+    with looking(model, inputs) as (inner, inputs), torch.no_grad():
         modules = {name: module for name, module in inner.named_modules() if name}
         wanted = matching(layers, list(modules)) if layers else default_layers(inner)
         watch = _Watch()
         with watch, _hooked({name: modules[name] for name in wanted}, watch.left):
-            inner(usable(inputs))
+            inner(inputs)
     if not watch.given:
         raise PegboardError(f"{', '.join(wanted[:3])}: the forward pass takes no tensor out of such a layer")
     return watch.given

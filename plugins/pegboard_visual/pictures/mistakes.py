@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pegboard_visual.drawing.image_grid import Cell, Strip, draw_grid
-from pegboard_visual.drawing.lettering import printable
+from pegboard_visual.drawing.lettering import UNSHOWN, printable, unshown
 from pegboard_visual.drawing.picture import GREY, INK, RED, Picture, as_picture
 from pegboard_visual.drawn import Drawn
 from pegboard_visual.outcomes import SPLITS
@@ -124,7 +124,8 @@ def draw_mistakes(outcome: "Outcome", classes: Sequence[str], samples: Any, most
     if len(others):
         heading = "most confident beside these: the predicted class got the most probability, in red"
         strips.append(Strip(heading, [cell(place) for place in others]))
-    return draw_grid(f"{title}: {count:,} of {len(outcome.sample):,} samples", strips, COLUMNS)
+    notes = [UNSHOWN] if unshown(classes) else []
+    return draw_grid(f"{title}: {count:,} of {len(outcome.sample):,} samples", strips, COLUMNS, notes)
 
 
 def _percent(share: float) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from pegboard_visual.drawing.compose import below, beside, enlarged, factor_for, fitting, page, text
+from pegboard_visual.drawing.lettering import UNSHOWN, printable, unshown
 from pegboard_visual.drawing.picture import GREY, Picture
 from pegboard_visual.drawn import Drawn
 from pegboard_visual.outcomes import SPLITS
@@ -36,10 +37,12 @@ def samples_shown(batch: "Batch", loader: Any, images: int, known: Mapping[str, 
     count = min(images, len(batch.index))
     classes = list(known.get("classes") or range(known.get("num_classes") or 0))
     labels = labels_of(batch.targets[:count], count, classes)
+    written = labels_of(batch.targets[:count], count, printable([str(name) for name in classes]))
     numbers = batch.index[:count].tolist()
     what = {"train": "Training", "val": "Validation", "test": "Test"}[split]
     caption = f"{what} images as the network gets them" + (f", epoch {epoch}" if split == "train" else "")
-    picture = samples_page(batch.inputs[:count], labels, numbers, transforms_of(loader), caption)
+    notes = [UNSHOWN] if unshown([str(name) for name in classes]) else []
+    picture = samples_page(batch.inputs[:count], written, numbers, transforms_of(loader), caption, notes)
     name = "Samples" if split == "train" else f"Samples_{SPLITS[split]}"
     return Drawn(name, picture, caption, {"kind": "samples", "samples": numbers, "labels": labels})
 

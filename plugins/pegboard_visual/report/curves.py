@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pegboard_visual.report.recorded import Recorded
+from pegboard_visual.report.run_folder import RunFolder
 
 POINTS = 800  # of a series; of a longer one the lowest and the highest of each stretch are kept
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Chart:
     by_hook: bool = False
 
 
-def charts(runs: Sequence[Recorded]) -> list[Chart]:
+def charts(runs: Sequence[RunFolder]) -> list[Chart]:
     """Loss first, then the metrics, the learning rate, and all that was logged besides."""
     found: dict[str, Chart] = {}
     for number, run in enumerate(runs):
@@ -82,7 +82,7 @@ def _rank(chart: Chart) -> int:
     return 0 if chart.title == "loss" else 3 if chart.by_hook else 2 if chart.title == "learning rate" else 1
 
 
-def _epochs(run: Recorded) -> list[float]:
+def _epochs(run: RunFolder) -> list[float]:
     """How many epochs had passed at each record, between the ends of epochs by interpolation."""
     known = {0: 0.0}
     for record in run.records:

@@ -94,12 +94,12 @@ function startTables() {
       const cell = row.cells[column];
       const text = (cell.dataset.value ?? cell.textContent).trim();
       const number = Number(text.replaceAll(",", ""));
-      return column === 0 || "text" in heads[column].dataset ? text : text === "" || Number.isNaN(number) ? -Infinity : number;
+      return "text" in heads[column].dataset ? text : text === "" || Number.isNaN(number) ? -Infinity : number;
     };
     heads.forEach((head, column) => {
       const text = head.textContent;
       head.replaceChildren(make("button", { type: "button", onclick: () => {
-        const rising = head.getAttribute("aria-sort") ? head.getAttribute("aria-sort") === "descending" : column === 0;
+        const rising = head.getAttribute("aria-sort") ? head.getAttribute("aria-sort") === "descending" : "text" in head.dataset;
         heads.forEach((other) => other.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", rising ? "ascending" : "descending");
         const rows = [...table.tBodies[0].rows];

@@ -16,7 +16,7 @@ from pegboard.registry import HOOKS
 from pegboard_visual.report import drawn, words
 from pegboard_visual.report.curves import Chart, charts
 from pegboard_visual.report.embed import Embedder, Strip
-from pegboard_visual.report.recorded import Recorded
+from pegboard_visual.report.run_folder import RunFolder
 
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "chart.js", "confusion.js", "embedding.js", "histograms.js", "start.js")
@@ -27,11 +27,16 @@ MOST_EPOCH_ROWS = 200
 
 @dataclass(frozen=True)
 class Kind:
-    """A section of pictures: what it is called, a sentence for the reader, and the hook that brings it."""
+    """A section of pictures: what it is called, a sentence for the reader, and the hook that brings it.
+
+    Args:
+        short: what the line of links calls it, where its title is long.
+    """
 
     title: str
     says: str
     hook: str
+    short: str = ""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -43,7 +48,8 @@ KINDS: Mapping[str, Kind] = {
     "feature_maps": Kind("Feature maps", "What the layers make of an image.", "FeatureMaps"),
     "kernels": Kind("Kernels", "The weights of the convolutions, each scaled by itself.", "Kernels"),
     "embedding": Kind("Embedding", "What the layer before the last makes of the images, in the plane.", "Embedding"),
-    "histograms": Kind("Weights and gradients", "How they are distributed, and how that changes.", "Histograms"),
+    "histograms": Kind("Weights and gradients", "How they are distributed, and how that changes.", "Histograms",
+                       "Weights"),
 }  # fmt: skip
 ALSO = {"confused_pairs": "confusion"}  # pictures without numbers of their own go into another one's section
 OTHERS = Kind("Other pictures", "", "")
@@ -63,7 +69,7 @@ class Gallery:
     names: list[str] = field(default_factory=list)  # of the strips, before any is embedded
 
 
-def write(run: Recorded, file: Path, embedder: Embedder | None = None) -> None:
+def write(run: RunFolder, file: Path, embedder: Embedder | None = None) -> None:
     """Write the report of one run, whole or not at all.
 
     Args:
@@ -100,7 +106,7 @@ def write(run: Recorded, file: Path, embedder: Embedder | None = None) -> None:
     _render("run.html", context, file)
 
 
-def compare(runs: Sequence[Recorded], file: Path) -> None:
+def compare(runs: Sequence[RunFolder], file: Path) -> None:
     """Write several runs side by side: curves overlaid, results and what differs in their configs as tables."""
     named_runs = labels(runs)
     named = {(name, number): shown for number, run in enumerate(runs) for name, shown in _newest(run.pictures).items()}
@@ -193,7 +199,7 @@ def _absent(galleries: Sequence[Gallery]) -> list[Kind]:
     return [gallery.kind for gallery in empty if HOOKS.list(gallery.kind.hook)]
 
 
-def _metrics(run: Recorded) -> list[dict[str, Any]]:
+def _metrics(run: RunFolder) -> list[dict[str, Any]]:
     """The last and best of each figure; what was measured on validation data first, and loss last."""
     final, best = run.summary.get("final", {}), run.summary.get("best", {})
     order = sorted(final, key=_what_matters)
@@ -209,7 +215,7 @@ def _what_matters(name: str) -> tuple[bool, bool]:
     return not name.startswith("val/"), name.endswith("/loss")
 
 
-def _epoch_table(run: Recorded) -> dict[str, Any]:
+def _epoch_table(run: RunFolder) -> dict[str, Any]:
     """The figures of each epoch, for those who read numbers rather than curves."""
     rows: dict[float, dict[str, Any]] = {}
     for record in run.records:
@@ -223,7 +229,7 @@ def _epoch_table(run: Recorded) -> dict[str, Any]:
     return {"names": names, "rows": listed[::-1][::every][::-1], "every": every}
 
 
-def labels(runs: Sequence[Recorded]) -> list[str]:
+def labels(runs: Sequence[RunFolder]) -> list[str]:
     """Names of runs that tell them apart."""
     names = [run.name for run in runs]
     if len(set(names)) == len(names):
@@ -234,7 +240,7 @@ def labels(runs: Sequence[Recorded]) -> list[str]:
     return [f"{number}: {name}" for number, name in enumerate(names, 1)]
 
 
-def _differences(runs: Sequence[Recorded]) -> list[tuple[str, list[str | None]]]:
+def _differences(runs: Sequence[RunFolder]) -> list[tuple[str, list[str | None]]]:
     """Config paths whose values are not the same in all runs; None where a run has none."""
     values = [{setting.path: setting.value for setting in run.settings} for run in runs]
     paths = dict.fromkeys(path for one in values for path in one)
@@ -246,7 +252,7 @@ def _newest(pictures: Sequence[Shown]) -> dict[str, Shown]:
     return {shown.name: shown for shown in pictures}
 
 
-def _link(run: Recorded, file: Path) -> str:
+def _link(run: RunFolder, file: Path) -> str:
     """The run's own report, as seen from the page; empty if it has none."""
     page = run.folder / "report.html"
     return quote(Path(os.path.relpath(page, file.resolve().parent)).as_posix()) if page.is_file() else ""

@@ -4,7 +4,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from pegboard_visual.report.recorded import Recorded
+from pegboard_visual.drawn import moment
+from pegboard_visual.report.run_folder import RunFolder
 
 NOT_KNOWN = "n/a"
 
@@ -23,8 +24,10 @@ def figure(value: Any) -> str:
 
 
 def percent(share: float | None) -> str:
-    """``0.7312`` as ``"73.1 %"``."""
-    return NOT_KNOWN if share is None else f"{100 * share:.1f} %"
+    """``0.7312`` as ``"73.1 %"``; what would round to nothing is ``"< 0.1 %"``."""
+    if share is None:
+        return NOT_KNOWN
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
 
 
 def spoken(seconds: float | None) -> str:
@@ -45,10 +48,10 @@ def spoken(seconds: float | None) -> str:
 
 def when(shown: Any) -> str:
     """At which epoch and iteration a picture was drawn."""
-    return f"epoch {shown.epoch}, iteration {shown.iteration:,}"
+    return moment(shown.epoch, shown.iteration)
 
 
-def repeats(run: Recorded) -> str:
+def repeats(run: RunFolder) -> str:
     """The lines for a shell that train the same again, into a folder of its own.
 
     A run that was resumed is the same, bit for bit, as one that was not; ``--resume`` and ``--work-dir`` are left out.

@@ -46,6 +46,17 @@ def test_what_differs_is_shown_and_nothing_else(two: tuple[Path, Path], here: He
     )
 
 
+def test_processes_that_made_them_are_no_difference(two: tuple[Path, Path], here: Here, tmp_path: Path) -> None:
+    copy = shutil.copytree(two[0], tmp_path / "copy")
+    environment = json.loads((copy / "environment.json").read_text())
+    environment |= {"process": 1, "hooks": [*environment["hooks"], "mine"]}
+    (copy / "environment.json").write_text(json.dumps(environment))
+    number = len(environment["hooks"]) - 1
+    assert json.loads(here("compare", two[0], copy, "--json").stdout)["environment"] == [
+        [f"hooks.{number}", "-", "'mine'"]
+    ]
+
+
 def test_as_json(two: tuple[Path, Path], here: Here) -> None:
     found = json.loads(here("compare", *two, "--json").stdout)
     assert found["config"] == [["val.dataset.count", "12", "13"], ["optimizer.lr", "0.1", "0.2"]]

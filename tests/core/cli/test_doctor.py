@@ -23,7 +23,7 @@ def pegboard_register(boards):
 
 @hookimpl
 def pegboard_commands():
-    return {"split": ("split", lambda parser: None, lambda arguments: 0)}
+    return {name: (name, lambda parser: None, lambda arguments: 0) for name in ("split", "hum")}
 
 
 class LeNet:
@@ -42,6 +42,9 @@ from pegboard import hookimpl
 @hookimpl
 def pegboard_register(boards):
     boards.models.add_lazy("Net", "other:Net")
+@hookimpl
+def pegboard_commands():
+    return {"hum": ("hum", lambda parser: None, lambda arguments: 0)}
 """
 EXAMPLES = """
 from pegboard import hookimpl
@@ -79,14 +82,19 @@ def test_everything_that_is_wrong_is_said_with_what_to_do(doctor) -> None:
     assert "loading it imports matplotlib" in mended and "add_lazy" in mended
     assert "loading it leaves traces.txt in the working directory" in mended
     assert "models.LeNet is pegboard's own name too" in mended and "choose another name" in mended
-    assert "command 'split' is also pegboard_data's" in mended
+    assert (
+        "command 'split' is pegboard's own (pegboard_data), and yours is only reached as `pegboard broken:split`"
+        in mended
+    )
+    assert "command 'hum' is also of plugin 'other'" in better and "`pegboard broken:hum`" in better
     assert "models.LeNet is documented: LeNet has no docstring of its own" in mended
     assert "models.LeNet is built from its example: LeNet is no torch.nn.Module" in mended
     assert "hooks.Exits resumes: SystemExit: 3" in mended
     assert "write pegboard_interface = 1 into broken" in better
     assert "plugin 'other' has models.Net too; a config has to write 'broken:Net'" in better
     assert "NOISE" not in said
-    assert "registers  models: LeNet, Net" in said and "hooks: Exits" in said and "commands: split" in said
+    assert "registers  models: LeNet, Net" in said and "hooks: Exits" in said and "commands: split, hum" in said
+    assert "command split, also of pegboard_data; command hum, also of other" in " ".join(said.split())
     assert "promises, 6 broken" in said
 
 
@@ -102,6 +110,10 @@ def test_another_plugin_that_takes_a_name_does_not_make_ours_unsound(doctor) -> 
     ("text", "message"),
     [
         ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
+        (
+            "def pegboard_commands():\n    return ['hi']",
+            "pegboard_commands: expected name -> (help, add_arguments, run)",
+        ),
         ("pegboard_interface = 2", "made for plugin interface 2, and this pegboard has 1; install a newer pegboard"),
         ("pegboard_interface = 0", "this pegboard has 1; install a newer version of the plugin"),
         ("pegboard_interface = '1'", "pegboard_interface is '1'; expected a whole number, now 1"),

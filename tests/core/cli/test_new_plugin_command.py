@@ -65,16 +65,25 @@ def assert_it_works(made: Made) -> dict[str, float]:
     return final
 
 
-def test_a_package_with_every_kind_of_part_installs_passes_its_tests_and_trains(make: Callable[..., Made]) -> None:
+def test_a_package_with_every_kind_of_part_installs_and_tries_them_all(make: Callable[..., Made]) -> None:
+    """Quick: its own tests, two iterations of its config among them, without the contract's; the next one does all."""
     made = make("all")
     assert_tidy(made.folder)
+    config = (made.folder / "config.py").read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f"AcmePegs{KINDS[kind].suffix}" not in config] == []
+    chosen = [f"tests/test_{name}.py" for name in ("config", *KINDS, "command")]
+    tests = sound(made("-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen))
+    assert re.search(r"^\d+ passed", tests.stdout, re.MULTILINE) and "skipped" not in tests.stdout
+    counted = sound(made.pegboard("acme-pegs-classes", "config.py")).stdout.split()
+    assert counted == ["100", "across", "100", "down", "100", "chequered"]
+
+
+@pytest.mark.slow
+def test_a_package_with_every_kind_of_part_passes_its_tests_and_trains(make: Callable[..., Made]) -> None:
+    made = make("all")
     final = assert_it_works(made)
     assert final["val/recall"] > 0.9  # the parts are right together: chance is a third
     assert list(made.folder.glob("run/figures/*/hardest.png"))
-    counted = sound(made.pegboard("acme-pegs-classes", "config.py")).stdout.split()
-    assert counted == ["100", "across", "100", "down", "100", "chequered"]
-    config = (made.folder / "config.py").read_text(encoding="utf-8")
-    assert [kind for kind in KINDS if f"AcmePegs{KINDS[kind].suffix}" not in config] == []
 
 
 @pytest.mark.slow

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pegboard import cli
+from pegboard import PegboardError, cli
+from pegboard.recorded import Recorded
+from pegboard.runner.repeat import Comparison
 from tests.conftest import Command
 from tests.core.cli.conftest import Done, Here
 
@@ -157,6 +159,25 @@ def test_data_that_changed_is_refused_and_leaves_nothing(started: Path, elsewher
         assert done.returncode == 1 and "epoch 1, iteration 1: loss is" in found["first_difference"]
     finally:
         file.write_bytes(content)
+
+
+def test_files_that_were_written_since_are_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A copy is written to later, too; other sizes or contents are refused."""
+
+    def environment(**changes: str) -> dict[str, Any]:
+        return {"data_contents": {"train": {"of": "files", "hash": "a", "times": "b"} | changes}}
+
+    original = Recorded(tmp_path, {}, environment(), {}, [])
+    Comparison(original).look_at(environment())
+    of_before = environment()
+    del of_before["data_contents"]["train"]["times"]  # which an older pegboard did not record
+    Comparison(original).look_at(of_before)
+    assert not caplog.records
+    Comparison(original).look_at(environment(times="c"))
+    [warning] = caplog.messages
+    assert warning == f"files of the data were written to since {tmp_path} was made, and have kept their sizes"
+    with pytest.raises(PegboardError, match=r"the data is not that of .*: data_contents.train.hash differ; --anyway"):
+        Comparison(original).look_at(environment(times="c", hash="d"))
 
 
 def test_a_folder_that_has_moved(started: Path, elsewhere: Path, here: Here, pegboard_cli: Command) -> None:

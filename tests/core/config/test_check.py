@@ -91,6 +91,14 @@ scheduler = dict(type="ReduceLROnPlateau", monitor="val/top55", unit="epoch")
          "c.py:2: hooks.checkpoint.every: '1 epcoh' is not a duration: "
          "no unit is called 'epcoh'; did you mean 'epochs'?"),
         ("checkpoint = dict(kep=3)", "c.py:2: checkpoint.kep: there is no such key; did you mean 'keep'?"),
+        ("pretrained = dict(path='w.pt', min_match=2)",
+         "c.py:2: pretrained.min_match: is a share of the model's tensors, at most 1, got 2"),
+        ("pretrained = dict(path='w.pt', rename={'(': ''})",
+         "c.py:2: pretrained.rename: '(': '' is no regular expression with its replacement: "
+         "missing ), unterminated subpattern at position 0"),
+        ("pretrained = dict(path='w.pt', rename={'a': r'\\1'})",
+         "c.py:2: pretrained.rename: 'a': '\\\\1' is no regular expression with its replacement: "
+         "invalid group reference 1 at position 1"),
         ("precision = 'fp8'", "c.py:2: precision: must be 'fp32', 'bf16' or 'fp16', got 'fp8'"),
         ("hooks = dict(progres=None)", "c.py:2: hooks.progres: switches nothing off; did you mean 'progress'?"),
         ("device = 'cdua'", "c.py:2: device: must be auto, cpu, cuda, cuda:N or mps, got 'cdua'; did you mean 'cuda'?"),

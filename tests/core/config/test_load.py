@@ -13,19 +13,6 @@ from pegboard.errors import ConfigError
 SEARCH_PATH = os.pathsep.join(sys.path)  # for a fresh interpreter that finds what this one finds
 
 
-@pytest.fixture
-def load(tmp_path, monkeypatch):
-    """Write files into an empty working directory and load ``c.py``."""
-    monkeypatch.chdir(tmp_path)
-
-    def load(text, **bases):
-        for name, content in {"c": text, **bases}.items():
-            (tmp_path / f"{name}.py").write_text(content, encoding="utf-8")
-        return Config.load("c.py")
-
-    return load
-
-
 def refused(load, *arguments, **bases):
     with pytest.raises(ConfigError) as error:
         load(*arguments, **bases)

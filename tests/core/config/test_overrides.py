@@ -9,19 +9,6 @@ from pegboard.config.overrides import parse
 from pegboard.errors import ConfigError
 
 
-@pytest.fixture
-def load(tmp_path, monkeypatch):
-    """Write files into an empty working directory and load ``c.py`` with overrides."""
-    monkeypatch.chdir(tmp_path)
-
-    def load(text, *overrides, **bases):
-        for name, content in {"c": text, **bases}.items():
-            (tmp_path / f"{name}.py").write_text(content, encoding="utf-8")
-        return Config.load("c.py", overrides)
-
-    return load
-
-
 def refused(load, *arguments, **bases):
     with pytest.raises(ConfigError) as error:
         load(*arguments, **bases)

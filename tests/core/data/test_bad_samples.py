@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pegboard import DataError, Loader
 from pegboard.plugins import load_plugin
-from tests import runs
+from tests import probes, runs
 
 ENGINES: list[dict[str, Any]] = [
     {"mode": "memory"},
@@ -78,6 +78,17 @@ def test_the_count_is_in_the_summary(tmp_path: Path, boards: None) -> None:
     assert run.summary["bad_samples"] == {"train": 2}
     assert json.loads((tmp_path / "summary.json").read_text())["bad_samples"] == {"train": 2}
     assert "bad_samples" not in runs.train(tmp_path / "b").summary
+
+
+def test_the_count_goes_on_after_a_resume(tmp_path: Path, boards: None) -> None:
+    """Of samples that come before the checkpoint and not again; the fingerprint of so many looks at neither."""
+    runs.hang_up()
+    part = runs.hang("datasets", "Spoilt", Spoilt(count=200))
+    train = {**runs.values()["train"], "dataset": part, "on_bad_sample": "skip", "mode": "workers", "shuffle": False}
+    stops = {"stops": runs.hang("hooks", "stops", probes.StopsAt(2))}
+    runs.train(tmp_path, train=train, train_for="4 iters", hooks=stops)
+    run = runs.runner(tmp_path, runs.newest(tmp_path), train=train, train_for="4 iters")
+    assert run.train()["bad_samples"] == {"train": 2}
 
 
 PLUGIN = """

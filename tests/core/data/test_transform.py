@@ -1,6 +1,6 @@
 """A pipeline of transforms: what each one is given, and where its numbers come from."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -140,6 +140,54 @@ def test_what_is_left_keeps_its_places() -> None:
     _, rest = Pipeline([Still(), Still(), left], 5).split(images()[0])
     rest(images(), torch.tensor([1, 2, 3]), INDEX, 2, PLACES)
     assert torch.equal(whole.u[0], left.u[0])
+
+
+# -- what is done together ------------------------------------------------------------------------------------------
+
+
+NOTHING = torch.empty(3, 0)
+
+
+class Adds(Transform):
+    """Adds a number to every pixel; two of them at once say so."""
+
+    ran: ClassVar[list[int]] = []
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+        self.ran.append(self.number)
+        return images + self.number
+
+    def joined(self, following: Transform) -> Transform | None:
+        return Adds(self.number + following.number) if isinstance(following, Adds) else None
+
+
+@pytest.mark.parametrize(
+    ("transforms", "ran"),
+    [
+        ([Adds(1), Adds(2)], [3]),
+        ([Adds(1), Adds(2), Adds(4)], [7]),
+        ([Adds(1), Still(), Adds(2), Adds(4)], [1, 6]),
+        ([Adds(1), lambda image: image, Adds(2)], [1, 2]),
+    ],
+)
+def test_neighbours_that_can_be_joined_are_one_step(transforms: list[Any], ran: list[int]) -> None:
+    Adds.ran.clear()
+    done = run(transforms)[0]
+    assert Adds.ran == ran
+    one_by_one = images()
+    for transform in transforms:
+        one_by_one = transform.apply(one_by_one, NOTHING) if isinstance(transform, Transform) else one_by_one
+    assert torch.equal(done, one_by_one)
+
+
+def test_what_follows_joined_steps_keeps_its_place() -> None:
+    whole, alone = Notes(), Notes()
+    run([Adds(1), Adds(2), whole])
+    run([Still(), Still(), alone])
+    assert torch.equal(whole.u[0], alone.u[0])
 
 
 # -- transforms of other libraries ----------------------------------------------------------------------------------

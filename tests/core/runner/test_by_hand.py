@@ -93,8 +93,8 @@ def test_it_is_a_bare_loop_with_two_optimizers(tmp_path: Path) -> None:
     torch.manual_seed(0)
     bare = WithoutDropout(4)
     run.train()
-    adam = torch.optim.Adam(bare.first.parameters(), lr=0.01)
-    sgd = torch.optim.SGD(bare.second.parameters(), lr=0.1, momentum=0.9)
+    adam = torch.optim.Adam(bare.first.parameters(), lr=0.01, fused=True)
+    sgd = torch.optim.SGD(bare.second.parameters(), lr=0.1, momentum=0.9, fused=True)
     for batch in seen:
         bare.training_step(batch, cross_entropy, {"first": adam, "second": sgd})
     assert len(seen) == 6

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from pegboard import CheckpointError, Runner
 from tests import probes, runs
@@ -207,6 +208,33 @@ def test_data_that_changed_under_an_unchanged_config_is_said(
     fewer = {**data, "dataset": runs.hang("datasets", "held", Held(images[:23]))}
     resumed(tmp_path, state, train=fewer)
     assert "(24 samples then, 23 now; " in caplog.text
+
+
+def test_a_file_that_was_written_since_and_kept_its_size_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of files on disk that are read again in each epoch; nothing is said where none was touched."""
+    for number in range(24):
+        place = tmp_path / "images" / "abcd"[number % 4]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (10 * number, 0, 0)).save(place / f"{number:02}.bmp")
+    images = {"type": "ImageFolder", "root": str(tmp_path / "images")}
+    data = {**DATA, "dataset": images, "mode": "workers", "transforms": [{"type": "ToFloat"}]}
+    state = stopped(tmp_path / "run", train=data)
+    resumed(tmp_path / "run", state, train=data)
+    assert "written to" not in caplog.text
+
+    file = tmp_path / "images" / "b" / "05.bmp"
+    file.write_bytes(file.read_bytes()[:-1] + b"\xff")
+    resumed(tmp_path / "run", state, train=data)
+    [line] = [line for line in probes.warned(caplog) if "written to" in line]
+    assert line.startswith(
+        "files of the train data were written to since the run began, and have kept their sizes (last: "
+    )
+    assert "b/05.bmp, 20" in line and line.endswith(MEANS_OTHER_DATA)
+
+
+MEANS_OTHER_DATA = ": if more than a copy was made, the rest is trained on other data, or on other images of it"
 
 
 def test_data_that_the_config_says_is_other_data_is_not_said_twice(

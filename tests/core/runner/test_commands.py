@@ -201,6 +201,7 @@ def test_no_control_characters_where_there_is_no_terminal(trained: tuple[Path, D
     assert re.search(r"^epoch 2/2  iteration 10/10  .*val/top1 0\.\d{4}", done.stdout, re.MULTILINE)
     assert re.search(r"^val/top1 +\d\.\d{4} +\d\.\d{4} +\d$", done.stdout, re.MULTILINE)
     assert "train: 40 samples, memory engine" in done.stderr
+    assert "data: " not in done.stderr  # of the two samples that the run tries itself on
 
 
 def test_on_a_terminal_a_bar_shows(fresh: Path) -> None:

@@ -1,5 +1,6 @@
 """Before a run: the layer that cannot take what it gets is named; nothing of model or generators is changed."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,11 @@ def test_lazy_layers_take_their_shapes_from_the_data_and_resume(tmp_path: Path) 
     assert runs.same(dict(again.model.state_dict()), dict(whole.model.state_dict()))
     test = runs.runner(tmp_path / "test", model=model, test=runs.values()["val"])
     assert "test/top1" in test.test(state=runs.newest(tmp_path / "whole"))
+
+
+def test_the_glimpse_says_nothing_of_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It reads its images through a loader of its own; a run's log tells of the run's loaders alone."""
+    with caplog.at_level(logging.INFO, "pegboard"):
+        runs.train(tmp_path, train_for="1 epoch")
+    engines = [record.getMessage().split(":")[0] for record in caplog.records if " engine (" in record.getMessage()]
+    assert engines == ["train", "val"]

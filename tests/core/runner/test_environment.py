@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pegboard import Loader
-from pegboard.runner.contents import contents, fingerprint
+from pegboard.runner.contents import contents, fingerprint, last_written
 from pegboard.runner.environment import git_state
 from pegboard_data.image_folder import ImageFolder
 from tests import runs
@@ -39,6 +39,18 @@ def test_one_file_of_many_that_changed_is_noticed(images: Path, mode: str) -> No
     Image.effect_noise((4, 4), 90).convert("RGB").save(images / "b" / "003.png")
     assert found(images, mode)["hash"] != before["hash"]
     assert fingerprint(Loader(ImageFolder(str(images)))) == short
+
+
+def test_a_file_that_changed_and_kept_its_size_is_noticed_by_its_time(images: Path) -> None:
+    """Of one that was only read, nothing is."""
+    before, file = found(images, "workers"), images / "b" / "003.png"
+    content = bytearray(file.read_bytes())
+    assert found(images, "workers") == before
+    content[-20] ^= 1
+    file.write_bytes(content)
+    after = found(images, "workers")
+    assert after["hash"] == before["hash"] and after["times"] != before["times"]
+    assert last_written(Loader(ImageFolder(str(images)))).startswith("b/003.png, 20")
 
 
 def test_a_file_that_is_gone_or_moved_to_another_class_is_noticed(images: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
 from pegboard import Batch, DataError, Hook, PegboardError, Runner
@@ -106,15 +107,55 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, place: 
     assert (tmp_path / "a_file").read_text() == "taken"
 
 
-def test_a_tensorboard_folder_that_vanishes_ends_nothing(tmp_path: Path) -> None:
-    class Removes(Hook):
-        def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
-            shutil.rmtree(run.folder / "tensorboard", ignore_errors=True)
+class Removes(Hook):
+    """Removes something of the run folder after some iterations."""
 
-    hooks = {**BOARD, "removes": runs.hang("hooks", "removes", Removes())}
-    run = runs.train(tmp_path, hooks=hooks, train_for="4 epochs")
+    def __init__(self, what: str, *iterations: int) -> None:
+        self.what, self.iterations = what, iterations
+
+    def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
+        if run.iteration in self.iterations:
+            place = run.folder / self.what
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
+
+
+def test_a_tensorboard_folder_that_vanishes_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said, and what is logged after the next checkpoint is there again."""
+    hooks = {**BOARD, "removes": runs.hang("hooks", "removes", Removes("tensorboard", 5))}
+    run = runs.train(tmp_path, hooks=hooks, train_for="4 epochs", checkpoint=OFTEN)
     assert run.summary["exit"] == "finished"
     assert [record["iteration"] for record in runs.records(tmp_path) if "lr" in record] == list(range(1, 13))
+    said = [line for line in probes.warned(caplog) if "was removed while the run wrote to it" in line]
+    assert said and all("tfevents" in line and "in metrics.jsonl" in line for line in said)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == list(range(6, 13))
+
+
+@pytest.mark.parametrize("iterations", [(5,), (5, 12), tuple(range(1, 13))], ids=["one", "the last too", "always"])
+def test_records_that_somebody_removes_are_written_again(
+    tmp_path: Path, iterations: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    runs.train(tmp_path / "whole", train_for="4 epochs")
+    assert "was removed" not in caplog.text
+    hooks = {"removes": runs.hang("hooks", "removes", Removes("metrics.jsonl", *iterations))}
+    runs.train(tmp_path / "run", train_for="4 epochs", hooks=hooks)
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+    assert caplog.text.count("metrics.jsonl was removed while the run wrote to it") == len(iterations)
+
+
+def test_records_that_cannot_be_written_again_fail_the_run(tmp_path: Path) -> None:
+    """What somebody removed, and put a folder in its place."""
+
+    class Replaces(Removes):
+        def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
+            if run.iteration == 2:
+                super().after_train_iter(run, batch, loss, outputs)
+                (run.folder / "metrics.jsonl").mkdir()
+
+    hooks = {"removes": runs.hang("hooks", "removes", Replaces("metrics.jsonl", 2))}
+    with pytest.raises(PegboardError, match="the last lines of .*metrics.jsonl could not be written"):
+        runs.train(tmp_path, hooks=hooks)
 
 
 # -- the hooks that hold a state ---------------------------------------------------------------------------------------
@@ -147,19 +188,23 @@ def test_hooks_with_a_state_outlive_a_full_disk(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "stacks.txt").exists()
 
 
-def test_hooks_with_a_state_outlive_data_that_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("workers", "how", "message", "iterations"),
+    [(0, "raises", "it is broken", [4, 8]), (2, "dies", "train: a worker process died", [4])],
+)
+def test_hooks_with_a_state_outlive_data_that_fails(
+    tmp_path: Path, workers: int, how: str, message: str, iterations: list[int]
+) -> None:
     """In an epoch, and then again after the resume; the timer of the watchdog is off each time."""
-    broken = {"type": "Breaks", "trigger": str(tmp_path / "trigger"), "how": "raises"}
-    data = {**runs.values()["train"], "dataset": broken, "mode": "workers"}
+    broken = {"type": "Breaks", "trigger": str(tmp_path / "trigger"), "how": how}
+    data = {**runs.values()["train"], "dataset": broken, "mode": "workers", "workers": workers}
     config: dict[str, Any] = {"train": data, "train_for": "4 epochs"}
     runs.train(tmp_path / "whole", **config, hooks=HOOKS)
     state = None
-    for _ in range(2):
+    for iteration in iterations:
         (tmp_path / "trigger").unlink(missing_ok=True)
-        hooks = HOOKS | {
-            "triggers": runs.hang("hooks", "triggers", Triggers(tmp_path / "trigger", 4 if state is None else 8))
-        }
-        with pytest.raises(ValueError, match="it is broken"):
+        hooks = HOOKS | {"triggers": runs.hang("hooks", "triggers", Triggers(tmp_path / "trigger", iteration))}
+        with pytest.raises(DataError if how == "dies" else ValueError, match=message):
             runs.runner(tmp_path / "run", state, **config, hooks=hooks).train()
         state = runs.newest(tmp_path / "run")
         assert not (tmp_path / "run" / "stacks.txt").exists()

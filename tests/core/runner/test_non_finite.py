@@ -25,12 +25,20 @@ def _layers(_tiny_parts: None) -> None:
 
 
 class Spoils(Hook):
-    """Does something to the batch, or to the gradients, of these iterations (the first is 1)."""
+    """Does something to the batch, or to the gradients, of these iterations (the first is 1).
 
-    def __init__(self, *iterations: int, what: str = "batch", value: float = math.nan) -> None:
-        self.iterations, self.what, self.value = iterations, what, value
+    Args:
+        late: let the run read its losses late, as on a GPU.
+    """
+
+    def __init__(self, *iterations: int, what: str = "batch", value: float = math.nan, late: bool = False) -> None:
+        self.iterations, self.what, self.value, self.late = iterations, what, value, late
         self.samples: dict[int, list[int]] = {}
         self.steps = 0
+
+    def before_train(self, run: Runner) -> None:
+        if self.late:
+            run.guard.at_once = False  # type: ignore[union-attr]  # its policy is to stop
 
     def before_train_iter(self, run: Runner, batch: Batch) -> None:
         self.samples[run.iteration + 1] = batch.index.tolist()
@@ -61,14 +69,16 @@ def spoiled(folder: Path, hook: Spoils, **changes: Any) -> Runner:
 
 @pytest.mark.parametrize("log_every", ["1 iters", "2 iters", "1 epoch"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_the_run_stops_with_the_samples_of_the_batch(tmp_path: Path, log_every: str, value: float) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
+def test_the_run_stops_with_the_samples_of_the_batch(tmp_path: Path, log_every: str, value: float, late: bool) -> None:
     """Whenever the losses are read: the batch that is named is the first whose loss is not finite."""
-    hook = Spoils(5, value=value)
+    hook = Spoils(5, value=value, late=late)
     with pytest.raises(PegboardError, match=r"training loss is (nan|inf) at iteration 5, samples ") as raised:
         spoiled(tmp_path, hook, log_every=log_every)
     message = str(raised.value)
-    assert f"samples {', '.join(map(str, hook.samples[5]))};" in message
-    assert re.search(r"gradient norms of iteration [56]: .*conv.weight nan", message)
+    after = ", or the step of iteration 4" if late else "; its step was not taken; gradient norms: "
+    assert f"samples {', '.join(map(str, hook.samples[5]))}{after}" in message
+    assert re.search(r"gradient norms( of iteration 6)?: .*conv.weight nan", message)
     assert "Lower the learning rate or set clip_grad" in message
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["exit"] == "failed"
@@ -76,16 +86,29 @@ def test_the_run_stops_with_the_samples_of_the_batch(tmp_path: Path, log_every: 
 
     kept = checkpoint.load(tmp_path / "checkpoints" / "non_finite.pt")
     assert kept["non_finite"]["samples"] == hook.samples[5]
+    assert kept["non_finite"]["samples_before"] == hook.samples[4]
     assert kept["non_finite"]["iteration"] == 5
     assert set(kept["non_finite"]["gradient_norms"]) >= {"conv.weight", "fc.bias"}
     assert {"model", "optimizer", "hooks", "config"} <= kept.keys()
     assert runs.newest(tmp_path)["iteration"] == 3  # what a resume takes
 
 
+def test_on_the_cpu_the_weights_that_are_kept_are_those_that_gave_the_loss(tmp_path: Path) -> None:
+    """No step was taken from there on: those of the run that ends before it."""
+    with pytest.raises(PegboardError, match="at iteration 5, .*; its step was not taken"):
+        spoiled(tmp_path / "bad", Spoils(5))
+    kept = checkpoint.load(tmp_path / "bad" / "checkpoints" / "non_finite.pt")
+    whole = runs.train(tmp_path / "whole", model={"type": "Layers"}, train_for="4 iters")
+    assert kept["iteration"] == 4
+    for name, weight in whole.model.named_parameters():
+        assert torch.equal(kept["model"][name], weight), name
+    assert runs.same(kept["optimizer"]["state"], whole.optimizer.state_dict()["state"])
+
+
 def test_a_checkpoint_between_the_loss_and_its_reading_does_not_push_out_a_good_one(tmp_path: Path) -> None:
     """The losses are read at the epoch's end, a checkpoint is due at every iteration."""
     with pytest.raises(PegboardError, match="training loss is nan at iteration 4"):
-        spoiled(tmp_path, Spoils(4), log_every="1 epoch", checkpoint={"every": "1 iters", "keep": 1})
+        spoiled(tmp_path, Spoils(4, late=True), log_every="1 epoch", checkpoint={"every": "1 iters", "keep": 1})
     newest = runs.newest(tmp_path)
     assert newest["iteration"] == 3
     assert all(weight.isfinite().all() for weight in newest["model"].values())
@@ -94,22 +117,78 @@ def test_a_checkpoint_between_the_loss_and_its_reading_does_not_push_out_a_good_
 def test_weights_that_are_not_finite_are_no_checkpoint_though_the_loss_was(tmp_path: Path) -> None:
     hook = Spoils(4, what="gradients")
     with pytest.raises(
-        PegboardError, match=r"weights are not finite after iteration 4, .*\(fc.weight\).* fc.weight nan"
-    ):
+        PegboardError, match=r"weights are not finite after iteration 4, samples .*\(fc.weight\).* fc.weight nan"
+    ) as raised:
         spoiled(tmp_path, hook, checkpoint={"every": "1 iters", "keep": 1}, log_every="1 epoch")
+    assert f"samples {', '.join(map(str, hook.samples[4]))}, though its loss was" in str(raised.value)
+    assert checkpoint.load(tmp_path / "checkpoints" / "non_finite.pt")["non_finite"]["samples"] == hook.samples[4]
     assert runs.newest(tmp_path)["iteration"] == 3
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
+@pytest.mark.parametrize("val_every", ["1 epoch", "3 iters"])
+def test_the_last_step_before_a_validation_is_not_validated(tmp_path: Path, late: bool, val_every: str) -> None:
+    """Nor kept as the best, in a run without checkpoints: nan weights have an accuracy like others."""
+    best = {"type": "BestCheckpoint", "metric": "val/top1", "better": "higher"}
+    hook = Spoils(3, what="gradients", late=late)
+    hooks = {"spoils": runs.hang("hooks", "s", hook), "best": best, "checkpoint": None}
+    batches = {**runs.values()["train"], "batch_size": 8 if val_every == "1 epoch" else 4}
+    with pytest.raises(PegboardError, match="weights are not finite after iteration 3, samples "):
+        spoiled(tmp_path, hook, hooks=hooks, train=batches, val_every=val_every, log_every="2 iters")
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["non_finite.pt"]
 
 
 @pytest.mark.parametrize("log_every", ["1 iters", "1 epoch"])
 def test_gradients_that_spoil_the_weights_are_said_with_the_loss_that_shows_it(tmp_path: Path, log_every: str) -> None:
-    """The samples of the batch that did it are named beside those of the next, whose loss is the first to show it."""
+    """On the CPU the step that did it is known."""
     hook = Spoils(4, what="gradients")
     with pytest.raises(PegboardError, match="training loss is nan at iteration 5, samples ") as raised:
         spoiled(tmp_path, hook, log_every=log_every)
     guilty = ", ".join(map(str, hook.samples[4]))
-    assert f"; or the step of iteration 4, samples {guilty}, spoiled the weights. " in str(raised.value)
+    cause = f"the step of iteration 4, samples {guilty}, spoiled the weights (fc.weight): the training loss is nan"
+    assert str(raised.value).startswith(cause)
+
+
+@pytest.mark.parametrize("log_every", ["1 iters", "1 epoch"])
+def test_where_losses_are_read_late_both_batches_are_named(tmp_path: Path, log_every: str) -> None:
+    hook = Spoils(4, what="gradients", late=True)
+    with pytest.raises(PegboardError, match="training loss is nan at iteration 5, samples ") as raised:
+        spoiled(tmp_path, hook, log_every=log_every)
+    guilty = ", ".join(map(str, hook.samples[4]))
+    assert f", or the step of iteration 4, samples {guilty}, spoiled the weights; " in str(raised.value)
     kept = checkpoint.load(tmp_path / "checkpoints" / "non_finite.pt")["non_finite"]
     assert (kept["samples"], kept["samples_before"]) == (hook.samples[5], hook.samples[4])
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
+@pytest.mark.parametrize("log_every", ["1 iters", "1 epoch"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_where_their_norm_is_taken_gradients_are_named_themselves(
+    tmp_path: Path, late: bool, log_every: str, value: float
+) -> None:
+    hook = Spoils(5, what="gradients", late=late, value=value)
+    with pytest.raises(PegboardError, match="^the gradients are not finite at iteration 5, samples ") as raised:
+        spoiled(tmp_path, hook, log_every=log_every, clip_grad={"norm": 1.0})
+    named = f"samples {', '.join(map(str, hook.samples[5]))}; "
+    assert named + ("gradient norms" if late else "its step was not taken; ") in str(raised.value)
+    kept = checkpoint.load(tmp_path / "checkpoints" / "non_finite.pt")
+    assert (kept["non_finite"]["samples"], kept["non_finite"]["iteration"]) == (hook.samples[5], 5)
+    whole = all(weight.isfinite().all() for weight in kept["model"].values())
+    assert whole is not late
+
+
+def test_weights_that_were_spoiled_before_the_first_step_blame_no_batch(tmp_path: Path) -> None:
+    class Born(nn.Linear):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images.flatten(1))
+
+    model = Born(3 * 8 * 8, 4)
+    with torch.no_grad():
+        model.bias[0] = math.nan
+    message = r"is nan at iteration 1, .*; the weights were not finite before it \(bias\)"
+    with pytest.raises(PegboardError, match=message) as raised:
+        runs.train(tmp_path, model=runs.hang("models", "born", model))
+    assert "--resume" not in str(raised.value)  # there is no checkpoint
 
 
 def test_a_loss_that_left_the_weights_whole_blames_no_other_step(tmp_path: Path) -> None:
@@ -190,17 +269,25 @@ def test_where_all_is_finite_skip_gives_the_bits_of_stop(tmp_path: Path) -> None
 
 
 def test_between_log_steps_no_loss_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading waits for the device. With ``skip`` there is one in each iteration, which shows that this can see it."""
-    read = {policy: reads(tmp_path / policy, policy, monkeypatch) for policy in ("stop", "skip")}
-    assert read["stop"] == 0
-    assert read["skip"] == 5
+    """Reading waits for the device. With ``skip`` there is one in each iteration, which shows that this can see it.
+
+    On the CPU nobody waits: there the loss is read, and the norm of the gradients too where it was taken.
+    """
+    read = {policy: reads(tmp_path / policy, policy, monkeypatch, late=True) for policy in ("stop", "skip")}
+    assert read == {"stop": 0, "skip": 5}
+    assert reads(tmp_path / "clip", "stop", monkeypatch, late=True, clip_grad={"norm": 1.0}) == 0
+    assert reads(tmp_path / "cpu", "stop", monkeypatch, late=False) == 5
 
 
-def reads(folder: Path, policy: str, monkeypatch: pytest.MonkeyPatch) -> int:
+def reads(folder: Path, policy: str, monkeypatch: pytest.MonkeyPatch, late: bool, **changes: Any) -> int:
     """How often a tensor was turned into a number between the first iteration and the last of an epoch."""
     count = 0
 
     class Window(Hook):
+        def before_train(self, run: Runner) -> None:
+            if late and policy == "stop":
+                run.guard.at_once = False  # type: ignore[union-attr]
+
         def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
             nonlocal counting
             counting = 1 <= run.iteration < 6
@@ -228,6 +315,7 @@ def reads(folder: Path, policy: str, monkeypatch: pytest.MonkeyPatch) -> int:
             hooks=hooks,
             train_for="6 iters",
             val=None,
+            **changes,
         )
     return count
 

@@ -123,10 +123,12 @@ SAME: dict[str, dict[str, Any]] = {
     "lbfgs": {**UNEVEN, "optimizer": {"type": "LBFGS", "lr": 0.1, "max_iter": 3}},
     "bf16": {**UNEVEN, "precision": "bf16"},
     "unused": {**UNEVEN, "model": {"type": "Idle"}, "unused_parameters": True},
+    "compiled": {**UNEVEN, "compile": {"backend": "aot_eager"}},
     "stop": {**UNEVEN, "hooks": {"stop": {"type": "Stop"}}},
 }
 CLOSE = {"double": 1e-12, "bf16": 2e-3}
-QUICK = [name for name in SAME if name != "workers"]
+SLOW = ["workers", "compiled"]
+QUICK = [name for name in SAME if name not in SLOW]
 
 
 def _hang_up() -> None:
@@ -247,6 +249,14 @@ def test_the_first_rank_writes_and_each_has_a_log(trained: dict[int, Path]) -> N
     assert "top1" not in (trained[2] / "rank1.log").read_text()  # nothing is told twice
 
 
+def test_the_share_of_communication_is_told(trained: dict[int, Path]) -> None:
+    one, two = (json.loads((trained[world] / "lenet" / "summary.json").read_text()) for world in (1, 2))
+    assert "communication" not in one
+    assert 0 < two["communication"] < 1
+    lines = (trained[2] / "lenet" / "timing.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["communication"] == two["communication"]
+
+
 def test_a_hook_may_ask_for_the_whole_inputs(trained: dict[int, Path]) -> None:
     one, two = (json.loads((trained[world] / "pieces" / "sizes.json").read_text()) for world in (1, 2))
     assert two == one
@@ -285,7 +295,7 @@ def test_a_checkpoint_resumes_on_another_number_of_ranks(
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 3])
 def test_three_ranks_and_worker_processes(tmp_path: Path, world: int) -> None:
-    names = list(SAME) if world == 3 else ["workers"]
+    names = list(SAME) if world == 3 else SLOW
     for count in (1, world):
         folder = tmp_path / str(count)
         assert set(ranks.call(count, _train, folder, names, logs=folder)) == {0}, _logs(folder)

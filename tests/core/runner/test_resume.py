@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pegboard import Batch, CheckpointError, Hook, Runner
 from tests import runs
+from tests.probes import InterruptsValidation, StopsAt
 
 SGD = {"type": "SGD", "lr": 0.2, "momentum": 0.9}
 RUNS: dict[str, dict[str, Any]] = {
@@ -40,31 +41,6 @@ RUNS: dict[str, dict[str, Any]] = {
         "optimizer": SGD, "accumulate": 2, "clip_grad": {"norm": 0.5}, "precision": "bf16",
     },
 }  # fmt: skip
-
-
-class StopsAt(Hook):
-    def __init__(self, iteration: int) -> None:
-        self.iteration = iteration
-
-    def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
-        if run.iteration == self.iteration:
-            run.stop("for the test")
-
-
-class InterruptsValidation(Hook):
-    """As Ctrl-C would, before the second batch of the ``nth`` validation."""
-
-    def __init__(self, nth: int) -> None:
-        self.nth = nth
-        self.validations = self.batches = 0
-
-    def before_val(self, run: Runner) -> None:
-        self.validations, self.batches = self.validations + 1, 0
-
-    def before_val_iter(self, run: Runner, batch: Batch) -> None:
-        self.batches += 1
-        if self.validations == self.nth and self.batches == 1:
-            run.interrupt()
 
 
 def result(run: Runner) -> dict[str, Any]:

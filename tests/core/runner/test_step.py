@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pegboard import Batch, Config
+from pegboard import Batch, Config, ConfigError
 from pegboard.config import check
 from pegboard.runner.step import Computed, Step, WeightedLosses, gradients
 from tests import runs
@@ -88,6 +88,13 @@ def test_a_compile_that_fails_falls_back_with_one_warning(tmp_path: Path, caplog
     warnings = [record.message for record in caplog.records if "cannot be compiled here" in record.message]
     assert len(warnings) == 1 and "no compiler here" in warnings[0]
     assert runs.same(run.model.state_dict(), plain.model.state_dict())
+
+
+@pytest.mark.parametrize("options", [{"mode": "no-such"}, {"mod": "default"}, {"backend": "no-such"}])
+def test_what_compile_does_not_take_is_a_config_error(options: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="compile: torch.compile: .*(no-such|mod)"):
+        runs.train(tmp_path / "run", compile=options)
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_error_in_a_compiled_model_is_not_hidden() -> None:

@@ -53,6 +53,15 @@ def test_awkward_files_are_read_and_broken_ones_named(tmp_path):
     assert len(errors) == 5 and all("worse/" in error for error in errors)
 
 
+def test_a_link_that_leads_nowhere_is_said_to_be_one(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "0.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(
+        DataError, match=r"a/0\.png: no such file \(image 0.*\); it is a link to .*/gone\.png, which is not"
+    ):
+        ImageFolder(str(tmp_path))[0]
+
+
 def test_what_is_wrong_with_a_folder_is_said(tmp_path):
     with pytest.raises(DataError, match="none: no such folder; expected one folder a class in it"):
         ImageFolder(str(tmp_path / "none"))

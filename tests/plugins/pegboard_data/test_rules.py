@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pegboard.config import Config, check
+from tests import runs
 
 DATA = {"type": "DrawnShapes", "count": 8}
 SOUND: dict[str, Any] = {
@@ -52,16 +53,26 @@ def problems(*steps: Any, loader: str = "train") -> list[tuple[str, str]]:
             2,
             "RandomCrop fills its padding with 0, which after Normalize is no longer black; put it before",
         ),
-        (["Normalize", ("Pad", {"padding": [0, 2], "fill": 0.5})], 1, "Pad fills its padding with 0.5, which after"),
-        (["Normalize", ("torchvision:RandomCrop", {"padding": 4})], 1, "RandomCrop fills its padding with 0"),
         (
-            ["Normalize", "Resize", "ColorJitter"],
+            ["ToFloat", "Normalize", ("Pad", {"padding": [0, 2], "fill": 0.5})],
             2,
+            "Pad fills its padding with 0.5, which after",
+        ),
+        (
+            ["ToFloat", "Normalize", ("torchvision:RandomCrop", {"padding": 4})],
+            2,
+            "RandomCrop fills its padding with 0",
+        ),
+        (
+            ["ToFloat", "Normalize", "Resize", "ColorJitter"],
+            3,
             "ColorJitter reads the pixels as colours, which Normalize has chan",
         ),
-        (["torchvision:Normalize", "Grayscale"], 1, "Grayscale reads the pixels as colours"),
+        (["ToFloat", "torchvision:Normalize", "Grayscale"], 2, "Grayscale reads the pixels as colours"),
         (["Normalize", "torchvision:RandomSolarize"], 1, None),  # misses an argument
         (["ToFloat", "MixUp", "Normalize"], 1, "MixUp mixes the finished images of a batch; put it at the end of the"),
+        (["Normalize"], 0, "Normalize takes float images, and nothing makes them so; put ToFloat before it"),
+        (["Resize", "torchvision:Normalize", "RandomErasing"], 1, "and nothing makes them so; put ToFloat before it"),
         (["CutMix", "MixUp", "RandomErasing"], 0, "at the end of the list, after RandomErasing"),
         (["torchvision:MixUp", "Resize"], 0, "MixUp mixes the finished images"),
     ],
@@ -95,7 +106,7 @@ def test_a_batched_transform_inside_one_of_torchvisions_is_a_problem(holder: str
     "steps",
     [
         [],
-        ["Normalize"],  # of a data set that gives floats
+        [("torchvision:ToDtype", {"dtype": "float32", "scale": True}), "Normalize"],
         ["RandomCrop", "ColorJitter", "ToFloat", "Normalize", "RandomErasing", "MixUp", "CutMix"],
         ["ToFloat", "Normalize", ("RandomCrop", {"padding": 4, "padding_mode": "reflect"}), "GaussianBlur"],
         ["ToFloat", "Normalize", "RandomCrop", ("Pad", {"padding": 0}), "RandomHorizontalFlip"],
@@ -104,6 +115,22 @@ def test_a_batched_transform_inside_one_of_torchvisions_is_a_problem(holder: str
 )
 def test_a_right_order_is_none(steps: list[Any]) -> None:
     assert problems(*steps) == []
+
+
+def test_only_of_datasets_that_surely_give_bytes_is_float_asked(boards: None) -> None:
+    class Floats:
+        classes = ("a",)
+
+    theirs = runs.hang("datasets", "Floats", Floats)
+    for dataset, count in (
+        (DATA, 1),
+        (theirs, 0),
+        ({"type": "Repeat", "dataset": DATA, "times": 2}, 1),
+        ({"type": "Concat", "datasets": [DATA, theirs]}, 0),
+        ({"type": "Concat", "datasets": [DATA, DATA]}, 1),
+    ):
+        values = SOUND | {"train": {"dataset": dataset, "transforms": [part("Normalize")]}}
+        assert len(check(Config.from_values(values))) == count, dataset
 
 
 def test_transforms_that_a_child_takes_back_are_none() -> None:

@@ -1,5 +1,6 @@
 """Arguments of losses that a check refuses, and what it names instead."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from pegboard import Batch, Config
 from pegboard.config import check
 from pegboard.registry import BOARDS, LOSSES
+from pegboard_losses import rules
 from tests import runs
 
 
@@ -59,6 +61,15 @@ def test_every_loss_is_told_of_old_arguments(name: str) -> None:
 )
 def test_what_is_meant_so_is_none(loss: Any) -> None:
     assert problems(loss) == []
+
+
+def test_a_divergence_that_is_none_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    assert problems(dict(type="KLDivLoss", reduction="batchmean")) == [] and not caplog.records
+    rules.warn.cache_clear()
+    for _ in range(2):
+        assert problems(dict(type="KLDivLoss")) == []
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING and "loss: KLDivLoss with reduction='mean'" in record.getMessage()
 
 
 def test_a_sum_cannot_be_accumulated() -> None:

@@ -1,6 +1,5 @@
 """Class weights from a config: lists, and those that are computed from the training labels."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +101,3 @@ def test_pieces_of_a_batch_are_weighted_as_the_whole_is(loss: Any, pieces: int, 
         run.train()
         ends.append((torch.cat([p.detach().flatten() for p in run.model.parameters()]), run.final["train/loss"]))
     assert torch.allclose(ends[0][0], ends[1][0], atol=1e-6) and ends[0][1] == pytest.approx(ends[1][1], rel=1e-5)
-
-
-def test_a_divergence_that_is_none_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    LOSSES.build({"type": "KLDivLoss", "reduction": "batchmean"}, "loss")
-    assert not caplog.records
-    LOSSES.build({"type": "KLDivLoss"}, "loss")
-    (record,) = caplog.records
-    assert record.levelno == logging.WARNING and "write reduction='batchmean'" in record.getMessage()

@@ -1,7 +1,12 @@
 """Models of torchvision and timm for any number of classes, from weights that were fetched for another."""
 
+import hashlib
 import logging
+import threading
 import urllib.error
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +83,80 @@ def test_nothing_is_fetched_where_a_state_is_about_to_be_loaded(hub: Path) -> No
         build("shufflenet_v2_x0_5", weights="DEFAULT")
 
 
+@pytest.mark.parametrize(("quantize", "kind"), [(False, "ShuffleNet_V2_X0_5_Weights"), (True, "QuantizedWeights")])
+def test_a_model_that_can_be_quantized_has_the_weights_of_what_it_is(quantize: bool, kind: str) -> None:
+    """torchvision lists the quantized ones alone, and refuses them where nothing is quantized."""
+    from torchvision.models.quantization import shufflenet_v2_x0_5
+
+    from pegboard_models.pretrained import find_weights
+
+    assert type(find_weights(shufflenet_v2_x0_5, "DEFAULT", quantize)).__name__.endswith(kind)
+
+
+def test_other_loads_go_on_while_nothing_is_fetched() -> None:
+    from torchvision.models import ShuffleNet_V2_X0_5_Weights as Weights
+
+    from pegboard_models.pretrained import nothing_fetched
+
+    model, theirs = nn.Linear(2, 1), nn.Linear(2, 1)
+    with nothing_fetched(Weights.DEFAULT):
+        assert model.load_state_dict(Weights.DEFAULT.get_state_dict(check_hash=True)) is None
+        model.load_state_dict(theirs.state_dict())
+    assert torch.equal(model.weight, theirs.weight)
+    assert "get_state_dict" not in vars(Weights.DEFAULT)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address at which it is served."""
+    folder = tmp_path_factory.mktemp("served")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            """Nothing on the terminal."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("case", ["right", "another hash", "not there"])
+def test_weights_are_fetched_and_their_hash_is_looked_at(
+    case: str,
+    server: tuple[Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """By torch's own downloading code, from this machine."""
+    from torchvision.models import ShuffleNet_V2_X0_5_Weights as Weights
+
+    folder, address = server
+    theirs = put(folder, "shufflenet_v2_x0_5")
+    [file] = [path for path in folder.iterdir() if path.suffix == ".pth"]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8] if case == "right" else "0123abcd"
+    served = file.rename(folder / f"shuffle-{digest}.pth")
+    if case == "not there":
+        served.unlink()
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    monkeypatch.setattr(Weights.DEFAULT.value, "url", f"{address}/shuffle-{digest}.pth")
+    kept = tmp_path / "checkpoints" / served.name
+    if case == "right":
+        with caplog.at_level(logging.INFO, "pegboard"):
+            model = build("shufflenet_v2_x0_5", weights="DEFAULT", progress=False)
+        assert torch.equal(model.conv1[0].weight, theirs["conv1.0.weight"]) and model.fc.out_features == 7
+        assert f"weights from {address}/shuffle-{digest}.pth" in caplog.text and kept.is_file()
+    else:
+        reason = {"another hash": "invalid hash value", "not there": "HTTP Error 404"}[case]
+        with pytest.raises(PegboardError, match=f"cannot be fetched from {address}/shuffle-{digest}.pth: .*{reason}"):
+            build("shufflenet_v2_x0_5", weights="DEFAULT", progress=False)
+        assert not kept.exists()
+    served.unlink(missing_ok=True)
+
+
 def test_weights_that_cannot_be_fetched_say_where_a_copy_may_lie(hub: Path) -> None:
     message = r"shufflenet_v2_x0_5: weights IMAGENET1K_V1 cannot be fetched from https://.*no network.*hub/checkpoints"
     with pytest.raises(PegboardError, match=message):
@@ -116,6 +195,9 @@ def test_every_family_of_torchvision_gets_a_head_for_as_many_classes(name: str) 
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore:The default weight initialization of inception_v3:FutureWarning"
+)  # torchvision's own
 @pytest.mark.parametrize("name", [e.name for e in MODELS.list("torchvision:*") if "regnet" not in e.name])
 def test_every_model_of_torchvision_does(name: str) -> None:
     assert_gives_seven(name)
@@ -148,6 +230,30 @@ def test_a_misspelt_argument_of_timm_is_said() -> None:
     pytest.importorskip("timm")
     with pytest.raises(PegboardError, match="timm's resnet18: .*unexpected keyword argument 'num_clases'"):
         build("timm:resnet18", num_clases=3)
+
+
+def test_timm_takes_its_weights_from_a_file(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    theirs = timm.create_model("mobilenetv3_small_050").state_dict()
+    torch.save(theirs, tmp_path / "theirs.pth")
+    name, file = "timm:mobilenetv3_small_050", str(tmp_path / "theirs.pth")
+    model = build(name, pretrained=True, pretrained_cfg_overlay={"file": file})
+    assert torch.equal(model.conv_stem.weight, theirs["conv_stem.weight"]) and model.num_classes == 7
+    Path(file).write_bytes(b"no weights at all")
+    with pytest.raises(PegboardError, match=f"its pretrained weights cannot be loaded from {file}: "):
+        build(name, pretrained=True, pretrained_cfg_overlay={"file": file})
+
+
+def test_weights_of_timm_that_cannot_be_fetched_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("timm")
+    from timm.models import _builder
+
+    def no_network(*_: Any, **__: Any) -> None:
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(_builder, "has_hf_hub", no_network)
+    with pytest.raises(PegboardError, match=r"cannot be fetched: no network in this test; a file .*dict\(file=PATH\)"):
+        build("timm:mobilenetv3_small_050", pretrained=True)
 
 
 def test_shufflenet_needs_no_argument() -> None:

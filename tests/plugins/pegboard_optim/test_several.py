@@ -32,7 +32,7 @@ def by_hand(model: nn.Module, batches: Iterable[Any], steps: int, norm: float | 
     others = [p for name, p in model.named_parameters() if not name.endswith("weight")]
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.Muon(matrices, lr=0.05, momentum=0.9),
-        torch.optim.AdamW(others, lr=0.02, betas=(0.8, 0.99)),
+        torch.optim.AdamW(others, lr=0.02, betas=(0.8, 0.99), fused=True),
     ]
     schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps) for optimizer in optimizers]
     for batch in batches:

@@ -46,6 +46,27 @@ class Pooled(nn.Module):
         return logits
 
 
+class Tokens(nn.Module):
+    """A token (8 numbers) for each 4 x 4 pixels, and no maps behind them."""
+
+    def __init__(self, classes: int = 4) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(3, 8, 4, 4)
+        self.block = nn.Linear(8, 8)
+        self.head = nn.Linear(8, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.block(self.embed(images).flatten(2).transpose(1, 2))
+        logits: Tensor = self.head(x.relu().mean(1))
+        return logits
+
+
+def maps_of_tokens(tokens: Tensor) -> Tensor:
+    """(B, T, D) -> (B, D, h, w), of images that are square."""
+    side = round(tokens.shape[1] ** 0.5)
+    return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
+
+
 def lenet(kind: type[LeNet] = LeNet) -> LeNet:
     """LeNet with the weights that were trained elsewhere."""
     model = kind(10)

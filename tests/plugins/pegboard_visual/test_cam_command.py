@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 
 from pegboard.cli import main
+from pegboard_data.cifar10 import CIFAR10
+from pegboard_models.lenet import LeNet
 from pegboard_visual.cam import grad_cam
 from pegboard_visual.commands.cam import chosen
 from pegboard_visual.commands.trained import open_trained, read_image
@@ -212,6 +214,24 @@ def test_an_overlay_is_coloured_where_the_layer_looks(folder: Path, photo: Path,
     blue = overlay(pixels(photo), np.zeros((1, 1), np.float32))
     differs = (pixels(path) != blue).any(2)
     assert differs.any() and not differs[:3].any() and not differs[-3:].any() and not differs[:, :4].any()
+
+
+def test_weights_alone_are_of_the_data_and_not_of_its_stand_in(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(LeNet(10).state_dict(), tmp_path / "weights.pt")
+    data = {"type": "CIFAR10", "root": str(tmp_path / "none"), "split": "val", "on_missing": "stand-in"}
+    val = {"dataset": {**data, "download": False}, "transforms": [{"type": "ToFloat"}, {"type": "Normalize"}]}
+    config = tmp_path / "config.py"
+    config.write_text(f"val = {val!r}\nmodel = {{'type': 'LeNet'}}\ndevice = 'cpu'\n")
+    trained = open_trained(tmp_path / "weights.pt", str(config))
+    assert trained.classes[3] == "cat"  # the stand-in's is another
+    normalize: Any = trained.transforms.transforms[-1]
+    assert normalize.mean.flatten().tolist() == pytest.approx(CIFAR10.mean)
+    asked = ["--config", str(config), "--target", "cat", "--out", str(tmp_path / "out")]
+    assert main(["cam", str(tmp_path / "weights.pt"), str(photo), *asked]) == 0
+    captured = capsys.readouterr()
+    assert "taken to be of CIFAR10, not of its stand-in: airplane" in captured.out + captured.err
 
 
 @needs_weights

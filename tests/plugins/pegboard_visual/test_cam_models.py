@@ -230,20 +230,8 @@ def test_the_tokens_of_torchvisions_transformer_are_found() -> None:
 
 
 def test_tokens_of_another_model_need_a_reshape() -> None:
-    class Tokens(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.embed = nn.Conv2d(3, 8, 4, 4)
-            self.block = nn.Linear(8, 8)
-            self.head = nn.Linear(8, 4)
-
-        def forward(self, images: Tensor) -> Tensor:
-            x = self.block(self.embed(images).flatten(2).transpose(1, 2))
-            logits: Tensor = self.head(x.mean(1))
-            return logits
-
     torch.manual_seed(0)
-    model, images = Tokens(), nets.images(2, 16)
+    model, images = nets.Tokens(), nets.images(2, 16)
     with pytest.raises(PegboardError, match=r"layer 'block' gives \(2, 16, 8\), .*; say reshape="):
         grad_cam(model, images, 1, "block")
     maps = grad_cam(model, images, 1, "block", lambda t: t.transpose(1, 2).reshape(len(t), 8, 4, 4))

@@ -282,7 +282,7 @@ def test_a_run_without_validation_is_told_what_to_do(tmp_path: Path, caplog: pyt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"split": "test"}, "split is 'val' or 'train' during training, not 'test'"),
+        ({"split": "test"}, "split must be 'val' or 'train', got 'test'"),
         ({"split": "valid"}, "did you mean 'val'"),
         ({"pairs": 21}, "pairs must be an integer from 0 to 20, got 21"),
         ({"every": "5"}, "'5' is not a duration"),

@@ -201,7 +201,7 @@ def test_a_layer_that_does_not_exist_is_said_at_the_start(tmp_path: Path, caplog
     ("arguments", "message"),
     [
         ({"samples": 3}, "samples must be an integer from 4 to 20,000, got 3"),
-        ({"method": "umap"}, "no method 'umap'; there are pca, tsne"),
+        ({"method": "umap"}, "method must be 'pca' or 'tsne', got 'umap'"),
         ({"method": "t-sne"}, "did you mean 'tsne'"),
     ],
 )

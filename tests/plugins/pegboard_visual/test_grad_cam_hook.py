@@ -12,8 +12,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pegboard import PegboardError, Runner
 from pegboard.hooks.sample import Kept
+from pegboard.registry import BOARDS
 from pegboard_visual.hooks.cam import GradCAM
 from tests import runs
+from tests.plugins.pegboard_visual import nets
 
 HOOK = {"type": "GradCAM", "images": 3, "every": "1 epoch"}
 MODEL = {"model": {"type": "Drawn"}}
@@ -80,13 +82,23 @@ def test_a_model_without_maps_trains_on(tmp_path: Path) -> None:
     assert run.iteration == run.total_iterations and drawn(tmp_path) == []
 
 
+def test_tokens_become_maps_as_the_config_says(tmp_path: Path) -> None:
+    BOARDS["models"].register(nets.Tokens, name="Tokens")
+    reshape = f"{nets.__name__}:maps_of_tokens"
+    train(tmp_path, {**HOOK, "layer": "block", "reshape": reshape}, model={"type": "Tokens"})
+    assert len(drawn(tmp_path)) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"layer": "block", "reshape": "nowhere"}, "reshape must be 'module:function', got 'nowhere'"),
+        ({"reshape": "torch:relu"}, "reshape is for what a certain layer gives; name it with layer="),
+        ({"method": "cam", "reshape": "torch:relu"}, "reshape is of no use to cam"),
         ({"images": 0}, "images must be an integer from 1 to 64, got 0"),
         ({"every": "5"}, "every: '5' is not a duration"),
         ({"method": "guided_backprop", "layer": "conv2"}, "reads no layer; leave layer out"),
-        ({"method": "grad-cam"}, "no method 'grad-cam'; did you mean 'gradcam'"),
+        ({"method": "grad-cam"}, "or 'guided_gradcam', got 'grad-cam'; did you mean 'gradcam'"),
     ],
 )
 def test_mistakes_are_said(arguments: dict[str, Any], message: str) -> None:

@@ -55,7 +55,7 @@ def test_worst_and_most_confident() -> None:
 def strips(monkeypatch: pytest.MonkeyPatch, *given: Any) -> list[Strip]:
     """What would be drawn."""
     kept: list[Strip] = []
-    monkeypatch.setattr(drawing, "draw_grid", lambda title, strips, columns: kept.extend(strips))
+    monkeypatch.setattr(drawing, "draw_grid", lambda title, strips, columns, notes: kept.extend(strips))
     drawing.draw_mistakes(*given)
     return kept
 

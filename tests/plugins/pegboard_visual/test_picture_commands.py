@@ -136,6 +136,7 @@ def test_samples_of_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["kernels", "run", "--out", "photo0.png/x"], "photo0.png/x cannot be written: "),
         (["kernels", "rum"], "there is no rum; did you mean 'run'?"),
         (["histograms", "empty"], "empty is no run folder"),
+        (["embedding", "nope"], "there is no nope; expected a run folder or a checkpoint, such as runs/NAME/latest"),
         (["samples", "rum"], "there is no config or run rum; did you mean 'run'?"),
         (["samples", "run", "--split", "test"], "run says nothing of test data"),
     ],

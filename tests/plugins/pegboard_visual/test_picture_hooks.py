@@ -42,7 +42,7 @@ def data_of(folder: Path, name: str) -> list[dict[str, Any]]:
     [
         ({"type": "Histograms", "every": "2 epochs"}, [(6, "Histograms"), (9, "Histograms")]),
         ({"type": "Histograms", "every": "4 iters"}, [(4, "Histograms"), (8, "Histograms"), (9, "Histograms")]),
-        ({"type": "Samples", "every": "2 epochs"}, [(0, "Samples"), (6, "Samples")]),
+        ({"type": "Samples", "every": "2 epochs"}, [(0, "Samples"), (6, "Samples"), (9, "Samples")]),
         (
             {"type": "Kernels", "layers": "conv2", "every": "2 epochs"},
             [(0, "conv2_all"), (6, "conv2_all"), (9, "conv2_all"), (9, "conv2_split_in_channel")],
@@ -179,10 +179,11 @@ def test_samples_are_what_the_network_got(tmp_path: Path) -> None:
         train_for="1 epoch",
         metrics={},
     )
-    [data] = data_of(tmp_path, "Samples")
-    assert data["samples"] == batches[0].index[:4].tolist()
-    share = float(batches[0].targets[0].max())
-    assert data["labels"][0].split()[1] == f"{100 * share:.0f}" or share > 0.995
+    first_and_last = data_of(tmp_path, "Samples")
+    for data, batch in zip(first_and_last, (batches[0], batches[-1]), strict=True):
+        assert data["samples"] == batch.index[:4].tolist()
+        share = float(batch.targets[0].max())
+        assert data["labels"][0].split()[1] == f"{100 * share:.0f}" or share > 0.995
 
 
 # -- TensorBoard ----------------------------------------------------------------------------------------------------

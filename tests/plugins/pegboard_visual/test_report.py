@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from pegboard import Batch, Config, Hook, PegboardError, Pictures, Runner
 from pegboard.cli import main
@@ -19,8 +22,8 @@ from pegboard.registry import BOARDS
 from pegboard_visual.hooks.report import Report
 from pegboard_visual.report import embed, page, words
 from pegboard_visual.report.curves import POINTS, charts
-from pegboard_visual.report.recorded import find, read
-from tests import runs
+from pegboard_visual.report.run_folder import read
+from tests import processes, runs
 from tests.conftest import Command
 from tests.plugins.pegboard_visual.pictured import hung
 
@@ -383,7 +386,7 @@ def test_curves_as_a_picture(folder: Path, tmp_path: Path, capsys: pytest.Captur
     ("arguments", "message"),
     [
         (["report", "RUNS/onne"], "there is no RUNS/onne; did you mean 'one'?"),
-        (["report", "RUNS"], "RUNS is no run folder: it has no config.json"),
+        (["report", "RUNS"], "RUNS is no run folder: there is no config.json in it, nor a folder 'latest' of a run"),
         (["report", "RUNS/one", "--out", "RUNS/none/x.html"], "expected a file in a folder that exists"),
         (["curves", "RUNS/one", "--out", "RUNS/x.gif"], "expected one of .png, .svg, .pdf"),
         (["curves", "RUNS/onne"], "did you mean 'one'?"),
@@ -411,7 +414,7 @@ def test_damaged_files_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_a_run_that_was_killed_says_that_nobody_knows(tmp_path: Path) -> None:
     runs.train(tmp_path, train_for="1 epoch")
     (tmp_path / "summary.json").unlink()
-    page.write(read(find(tmp_path)), tmp_path / "report.html")
+    page.write(read(tmp_path), tmp_path / "report.html")
     said = "".join(parsed(tmp_path).words)
     assert "unfinished" in said and "still goes on, or it was killed" in said
 
@@ -432,3 +435,42 @@ def test_the_command_that_repeats_the_run(folder: Path, called: list[str], line:
     first, last = words.repeats(run).splitlines()
     assert first == "cd '/some where'"
     assert last.replace(f"'{folder}", "FOLDER").replace("config.py'", "config.py") == line
+
+
+def killed(folder: Path) -> None:
+    """A run, for a process of its own, that is killed after its eighth iteration; its last checkpoint is the fourth."""
+
+    class Kills(Hook):
+        def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
+            if run.iteration == 8:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    runs.hang_up()
+    runs.train(folder, **OFTEN, hooks={**drawing(), "kills": runs.hang("hooks", "kills", Kills())})
+
+
+OFTEN = {"train_for": "4 epochs", "val_every": "2 iters", "checkpoint": {"every": "4 iters"}}
+
+
+def drawing() -> dict[str, Any]:
+    class Draws(Hook):
+        def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
+            run.show("grey", np.full((4, 4), 20 * run.iteration, np.uint8))
+
+    return {"report": REPORT, "draws": runs.hang("hooks", "draws", Draws())}
+
+
+def test_nothing_stands_twice_in_the_report_of_a_run_that_was_killed_and_resumed(tmp_path: Path) -> None:
+    part, whole = tmp_path / "part", tmp_path / "whole"
+    assert processes.call(killed, part) == -signal.SIGKILL
+    assert [shown.iteration for shown in read(part).pictures] == list(range(1, 9))  # four of them come again
+    runs.runner(part, runs.newest(part), **OFTEN, hooks=drawing()).train()
+    runs.train(whole, **OFTEN, hooks=drawing())
+    assert read(part).records == read(whole).records
+    drawn = [
+        [(one.name, one.iteration, one.pixels().tolist()) for one in read(folder).pictures] for folder in (part, whole)
+    ]
+    assert drawn[0] == drawn[1] and len(drawn[0]) == 12
+    pages = [Parsed((folder / "report.html").read_text()) for folder in (part, whole)]
+    pictures = [[there.get("src") for tag, there in page.tags if tag == "img"] for page in pages]
+    assert pictures[0] == pictures[1] and pictures[0]

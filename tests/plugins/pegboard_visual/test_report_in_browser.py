@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pegboard_visual.report import page
-from pegboard_visual.report.recorded import read
+from pegboard_visual.report.run_folder import read
 from tests import runs
 from tests.plugins.pegboard_visual.pictured import hung
 
@@ -247,6 +247,17 @@ def test_a_table_is_sorted_by_any_column(opened: Browser) -> None:
     opened.press(button, " ")
     assert [float(text.split()[0]) for text in column(4)] == sorted(falling)
     assert opened.all(".matrix .sortable th")[3].get_attribute("aria-sort") == "ascending"
+
+
+def test_the_mistakes_are_sorted_by_how_sure_the_model_was_and_by_number(opened: Browser) -> None:
+    """What reads "< 0.1 %" has its number, and samples are no text: 9 comes before 10."""
+    for column, held in ((3, "data-value"), (0, "textContent")):
+        button = opened.all("#mistakes .sortable th button")[column]
+        for order in (True, False):
+            opened.press(button, " ")
+            cells = opened.all(f"#mistakes .sortable tbody tr > :nth-child({column + 1})")
+            values = [float(cell.get_attribute(held).replace(",", "")) for cell in cells]
+            assert len(set(values)) > 2 and values == sorted(values, reverse=order)
 
 
 def test_a_picture_is_enlarged_and_put_away_by_keyboard(opened: Browser) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pegboard import Shown, Tracker
-from pegboard.hooks import About
+from pegboard import About, Shown, Tracker
 
 ENDS = {"finished": "FINISHED", "stopped": "FINISHED", "interrupted": "KILLED"}
 LONGEST = 500  # characters of a parameter that every store takes
@@ -17,7 +16,7 @@ NOTE = "mlflow_run.txt"  # in the run folder: which run of MLflow's it is, for a
 
 class MLflow(Tracker):
     """Tell MLflow of the run: its config as parameters, its records as metrics, its pictures and newest checkpoint as
-    artifacts. A resumed run goes on in the same run of MLflow's.
+    artifacts. A resumed run goes on in the same run of MLflow's; iterations that are run again are told again.
 
     Args:
         uri: where MLflow keeps its records, e.g. ``"file:mlruns"`` or ``"http://localhost:5000"``.

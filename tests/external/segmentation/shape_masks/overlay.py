@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from pegboard import Batch, PegboardError, PeriodicHook, Runner
-from pegboard_data.transforms import denormalize
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 GREY = (150, 150, 150)  # of pixels that count for no class
@@ -57,17 +56,18 @@ class Overlay(PeriodicHook):
         if not self.rows or run.val_loader is None:
             return
         self.done(run)
-        dataset, known = run.val_loader.dataset, run.builder.known
-        colours = np.asarray(getattr(dataset, "colours", None) or _colours(known["num_classes"]))
-        names = list(known.get("classes") or range(len(colours)))
+        colours = np.asarray(getattr(run.val_loader.dataset, "colours", None) or _colours(len(run.classes)))
         cells = []
         for sample in sorted(self.rows):
             inputs, target, found = self.rows[sample]
-            image = _picture(inputs, known)
+            [own] = run.val_loader.denormalised(inputs[None])
+            image = (own * 255).round().byte().permute(1, 2, 0).numpy()
             cells.append([image, self._over(image, target, colours), self._over(image, found, colours)])
         self.rows = {}
         caption = f"Validation images with their true masks and those found, epoch {run.epoch}"
-        picture = _page(cells, ("image", "true", "found"), [*zip(map(str, names), colours.tolist(), strict=False)])
+        picture = _page(
+            cells, ("image", "true", "found"), [*zip(map(str, run.classes), colours.tolist(), strict=False)]
+        )
         run.show("Overlay", picture, caption)
 
     def _over(self, image: Pixels, mask: Tensor, colours: NDArray[np.int64]) -> Pixels:
@@ -77,14 +77,6 @@ class Overlay(PeriodicHook):
         colour = palette[np.where(classes < len(colours), classes, len(colours))]
         mixed = (1 - self.share) * image + self.share * colour
         return np.where(classes[..., None] == 0, image, mixed).round().astype(np.uint8)
-
-
-def _picture(inputs: Tensor, known: Mapping[str, Any]) -> Pixels:
-    """An input of the network (3, H, W) in its own colours."""
-    image = inputs.float()
-    if "mean" in known and not 0 <= float(image.min()) <= float(image.max()) <= 1:
-        image = denormalize(image, known["mean"], known["std"])
-    return (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def _colours(count: int) -> list[tuple[int, int, int]]:

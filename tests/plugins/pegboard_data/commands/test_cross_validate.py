@@ -5,17 +5,21 @@ import logging
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import statistics
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pegboard import Config, Hook, Transform
+from pegboard.runner.lock import FolderLock
 from pegboard_data.image_folder import ImageFolder
 from pegboard_data.subset import read_indices
 from tests import runs
@@ -161,6 +165,159 @@ def test_killed_it_goes_on_to_the_same_figures(whole, pegboard_cli, tmp_path):
     assert done.stdout == undisturbed.stdout
     for file in ("cross_validation.json", *(f"fold_{number}/metrics.jsonl" for number in (1, 2, 3))):
         assert (tmp_path / "cv" / file).read_bytes() == (folder / "cv" / file).read_bytes()
+
+
+# -- side by side, and one a command --------------------------------------------------------------------------------
+
+
+def begin(folder, *arguments, **environment):
+    """The command in a process of its own, which is not waited for."""
+    script = "from pegboard.cli import main; raise SystemExit(main())"
+    command = [sys.executable, "-c", script, "cross-validate", *arguments]
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=folder, env=variables, **streams)
+
+
+def children(process):
+    """Numbers of the processes that a live one has started."""
+    return [int(n) for n in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def wait_until(done, seconds=120):
+    """Wait for something to come true."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_side_by_side_killed_and_gone_on_with_gives_the_same_figures(whole, pegboard_cli, tmp_path):
+    lay_out(tmp_path)
+    command = ("cross-validate", "plugin.py", "--folds", "3", "--work-dir", "cv", "--jobs", "2")
+    killed = pegboard_cli(*command, SIGKILL="plugin_fold_2:4")
+    assert killed.returncode == 2 and killed.stdout == ""
+    assert killed.stderr.splitlines()[-1] == (
+        "fold 2 of 3: its process was ended by SIGKILL; what it printed is in cv/job_2.txt"
+    )
+    assert not (tmp_path / "cv" / "fold_2" / "summary.json").exists()
+    done = pegboard_cli(*command)
+    assert done.returncode == 0, done.stderr
+    assert any("resumed at iteration 3 of 6" in path.read_text() for path in (tmp_path / "cv").glob("job_*.txt"))
+    assert "folds at a time, each with at most 1 threads" in done.stderr and "fold 2 of 3 is over" in done.stderr
+    folder, undisturbed = whole
+    assert done.stdout == undisturbed.stdout
+    for file in ("cross_validation.json", *(f"fold_{number}/metrics.jsonl" for number in (1, 2, 3))):
+        assert (tmp_path / "cv" / file).read_bytes() == (folder / "cv" / file).read_bytes()
+
+
+SLEEPS = """
+hooks["sleeps"] = dict(type="Sleeps")
+"""
+SLEEPY = """
+import time
+@HOOKS.register
+class Sleeps(Hook):
+    def after_train_iter(self, run, batch, loss, outputs):
+        if run.iteration == 3 and os.environ.get("SLEEP"):
+            (run.folder / "asleep").write_text("")
+            while not run.interrupted:
+                time.sleep(0.05)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for child processes where Linux lists them")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_what_ends_the_command_ends_all_folds_with_their_state_saved(tmp_path, number):
+    """Ctrl-C, and a kill that leaves the command no time to tell anybody."""
+    lay_out(tmp_path)
+    (tmp_path / "plugin.py").write_text(PLUGIN + SLEEPS)
+    (tmp_path / "parts.py").write_text(PARTS + SLEEPY)
+    process = begin(tmp_path, "plugin.py", "--folds", "2", "--work-dir", "cv", "--jobs", "2", SLEEP="1")
+    folds = [tmp_path / "cv" / f"fold_{number}" for number in (1, 2)]
+    wait_until(lambda: all((fold / "asleep").exists() for fold in folds) or process.poll() is not None)
+    jobs = children(process.pid)
+    process.send_signal(number)
+    status, (out, err) = process.wait(60), process.communicate()
+    assert (status, out) == (130 if number == signal.SIGINT else -9, ""), err
+    if number == signal.SIGINT:
+        assert err.splitlines()[-1] == "interrupted; the same command with --work-dir cv goes on"
+    wait_until(lambda: not any(Path(f"/proc/{job}").exists() for job in jobs), 60)
+    assert [summary(fold)["exit"] for fold in folds] == ["interrupted", "interrupted"]
+    assert [summary(fold)["iterations"] for fold in folds] == [3, 3]
+
+
+def test_one_command_a_fold(pegboard, here):
+    command = ("cross-validate", "config.py", "--folds", 2, "--no-stratify", "--seed", 3)
+    options = ("--cfg-options", "optimizer.lr=0.1", "name='a b'")
+    assert pegboard(*command, "--work-dir", "serial", *options)[0] == 0
+    status, out, err = pegboard(*command, "--work-dir", "the queue", *options, "--print-commands")
+    lines = out.splitlines()
+    assert status == 0 and len(lines) == 2 and f"run them in {here}" in err
+    assert not (here / "the queue" / "fold_1").exists()
+    for number, line in enumerate(lines, 1):  # a process that collects too early is told what is missing
+        status, out, err = pegboard("cross-validate", "--collect", "the queue")
+        missing = ["fold_1 (not begun)", "fold_2 (not begun)"][number - 1 :]
+        assert status == 1 and err == f"{3 - number} of 2 folds are not over: {', '.join(missing)}\n"
+        assert ("fold_1" in out) == (number == 2)
+        program, *words = shlex.split(line)
+        assert program == "pegboard"
+        status, out, err = pegboard(*words)
+        assert status == 0 and re.fullmatch(rf"fold_{number}: val/loss \S+, val/top1 \S+\n", out)
+        assert err.startswith("1 of 2 folds are not over" if number == 1 else "pegboard cross-validate --collect")
+    assert pegboard(*command, "--work-dir", "the queue", *options, "--print-commands")[1] == ""
+    status, out, err = pegboard("cross-validate", "--collect", "the queue")
+    assert status == 0 and out.endswith("everything is in the queue\n"), err
+    assert record(here / "the queue") == record(here / "serial")
+
+
+@pytest.mark.slow
+def test_commands_run_as_printed(whole, pegboard_cli, tmp_path):
+    """By a shell, all at once, as a queue does."""
+    lay_out(tmp_path)
+    done = pegboard_cli("cross-validate", "plugin.py", "--folds", "3", "--work-dir", "cv", "--print-commands")
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    script = "from pegboard.cli import main; raise SystemExit(main())"
+    (bin_folder / "pegboard").write_text(f'#!/bin/sh\nexec {sys.executable} -c "{script}" "$@"\n')
+    (bin_folder / "pegboard").chmod(0o755)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{bin_folder}:{os.environ['PATH']}"}
+    running = [subprocess.Popen(line, shell=True, cwd=tmp_path, env=environment) for line in done.stdout.splitlines()]
+    assert [process.wait(300) for process in running] == [0, 0, 0]
+    collected = pegboard_cli("cross-validate", "--collect", "cv")
+    assert collected.returncode == 0 and collected.stdout == whole[1].stdout
+
+
+def test_a_fold_that_another_process_trains_is_left_alone(pegboard, here):
+    command = ("cross-validate", "config.py", "--folds", 2, "--work-dir", "cv")
+    assert pegboard(*command, "--print-commands")[0] == 0
+    (here / "cv" / "fold_1").mkdir()
+    (here / "cv" / "fold_1" / "log.txt").write_text("another's")
+    lock = FolderLock()
+    lock.take(here / "cv" / "fold_1")
+    with lock:
+        status, _, err = pegboard(*command, "--fold", 1)
+    assert status == 2 and "cv/fold_1 is used by a run that still goes on" in err
+    assert (here / "cv" / "fold_1" / "log.txt").read_text() == "another's"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "CONFIG is missing; expected pegboard cross-validate CONFIG, or --collect DIR"),
+        (["config.py", "--jobs", 0], "--jobs 0; expected at least 1"),
+        (["config.py", "--fold", 1], "--fold 1 needs the --work-dir that all folds have in common"),
+        (["config.py", "--fold", 6, "--work-dir", "cv"], "--fold 6; expected 1 to 5"),
+        (["--collect", "nowhere"], "nowhere holds no cross-validation; expected the --work-dir of one that was begun"),
+        (["--collect", "data"], "data holds no cross-validation"),
+        (["config.py", "--collect", "data"], "--collect takes no CONFIG, since data says what was trained"),
+    ],
+)  # fmt: skip
+def test_ways_of_running_that_cannot_be(pegboard, here, arguments, message):
+    status, out, err = pegboard("cross-validate", *arguments)
+    assert (status, out) == (2, "") and message in err and err.count("\n") == 1
+    assert not (here / "cv").exists()
 
 
 # -- what the folds hold --------------------------------------------------------------------------------------------

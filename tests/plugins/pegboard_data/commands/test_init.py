@@ -3,6 +3,7 @@
 import logging
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,8 @@ SHORTER = ("--cfg-options", "train_for=2 epochs")
 @pytest.mark.parametrize("shorter", [SHORTER, pytest.param((), marks=pytest.mark.slow)], ids=["short", "whole"])
 def test_the_next_three_commands_work(pegboard, tmp_path: Path, shorter: tuple[str, ...]) -> None:
     draw(tmp_path / "my pictures")
+    (tmp_path / "my pictures" / "green" / "broken.jpg").write_bytes(b"")
+    shutil.copytree(tmp_path / "my pictures" / "green", tmp_path / "my pictures" / "largé" / "deep er")
     status, out, _ = pegboard("init", "my pictures")
     assert status == 0
     following = commands(out)
@@ -59,7 +62,7 @@ def test_the_next_three_commands_work(pegboard, tmp_path: Path, shorter: tuple[s
     [accuracy] = re.findall(r"test/top1\s+([0-9.]+)", out)
     assert 0 <= float(accuracy) <= 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my pictures", "my-pictures-project", "runs"]
-    assert sorted(path.name for path in (tmp_path / "my pictures").iterdir()) == sorted(COLOURS)
+    assert sorted(path.name for path in (tmp_path / "my pictures").iterdir()) == sorted([*COLOURS, "largé"])
 
 
 def test_the_parts_share_no_image_and_hold_all(pegboard, tmp_path: Path) -> None:
@@ -84,6 +87,35 @@ def test_the_config_has_the_mean_and_deviation_of_the_training_images_alone(pegb
         tally.add(Image.open(index / path).resize((32, 32), Image.Resampling.BILINEAR))
     assert normalize["mean"] == pytest.approx(tally.mean(), abs=1e-4)
     assert normalize["std"] == pytest.approx(tally.std(), abs=1e-4)
+
+
+def test_images_that_cannot_be_read_are_left_out_and_named(pegboard, tmp_path: Path) -> None:
+    draw(tmp_path / "pictures", 12)
+    for number in range(7):
+        (tmp_path / "pictures" / "green" / f"bad {number}.jpg").write_bytes(b"" if number else b"no image")
+    status, out, _ = pegboard("init", "pictures")
+    assert status == 0
+    assert out.count("left out: pictures/green/bad ") == 5 and "and 2 more; `pegboard verify pictures`" in out
+    index = tmp_path / "pictures-project" / "index"
+    listed = [path for name in ("train", "valid", "test") for path in read_index(index / f"{name}.txt").paths]
+    assert len(listed) == 24 and not [path for path in listed if "bad" in path]
+
+
+@pytest.mark.parametrize(("count", "parts"), [(1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 1, 1]), (6, [4, 1, 1])])
+def test_a_small_class_has_an_image_in_each_part_while_they_last(
+    pegboard, tmp_path: Path, count: int, parts: list[int]
+) -> None:
+    draw(tmp_path / "pictures", 20)
+    rare = tmp_path / "pictures" / "稀 有"
+    rare.mkdir()
+    for number in range(count):
+        Image.new("RGB", (24, 24), (0, 0, 20 * number)).save(rare / f"é {number}.png")
+    status, out, _ = pegboard("init", "pictures")
+    assert status == 0 and f"one to each part while they last: '稀 有' ({count})" in out
+    index = tmp_path / "pictures-project" / "index"
+    read = [read_index(index / f"{name}.txt") for name in ("train", "valid", "test")]
+    assert [sum("稀 有" in path for path in part.paths) for part in read] == parts
+    assert [len(part.paths) for part in read] == [28 + parts[0], 6 + parts[1], 6 + parts[2]]
 
 
 def test_parts_that_are_there_stay_and_one_that_is_missing_is_cut_from_train(pegboard, tmp_path: Path) -> None:
@@ -127,12 +159,16 @@ def _taken(folder: Path) -> None:
     [
         (draw, ["pictrues"], "no such file or folder; did you mean 'pictures'"),
         (lambda folder: folder.mkdir(), ["pictures"], "no class folders in it"),
-        (lambda folder: draw(folder, 1), ["pictures"], "has 2 images; expected at least 3"),
-        (lambda folder: draw(folder, 3), ["pictures"], "too few to be in each part"),
+        (
+            lambda folder: draw(folder, 1),
+            ["pictures"],
+            "the valid part would be empty; expected a class with at least 3 images",
+        ),
+        (lambda folder: draw(folder, 2), ["pictures"], "the test part would be empty"),
         (draw, ["pictures", "--out", "pictures/project"], "lies among the images"),
         (draw, ["pictures", "--seed", "-1"], "seed"),
         (_taken, ["pictures"], "holds a config.py already"),
-        (_damaged, ["pictures"], "green"),
+        (_damaged, ["pictures"], "no image of class 'green' in pictures can be read"),
         (lambda folder: folder.write_text(""), ["pictures"], "is a file; expected a folder"),
     ],
 )

@@ -96,6 +96,7 @@ def test_a_config_whose_dataset_gives_tensors(pegboard_cli):
     ("arguments", "message"),
     [
         (["none"], "none: no such file or folder"),
+        (["lists/test.txt", "--root", "nowhere"], "--root nowhere: no such folder"),
         (["data", "--sample", 0], "--sample 0; expected at least 1"),
         (["data", "--resize", 0, 4], "--resize 0 4; expected at least 1 1"),
         (["data", "--sample", 1, "--seed", -1], "--seed -1; expected at least 0"),

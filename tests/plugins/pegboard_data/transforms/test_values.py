@@ -47,6 +47,27 @@ def test_normalize_refuses_uint8_and_another_number_of_channels() -> None:
         Normalize([0.5], [0.5]).apply(make(1, 4, 4, dtype=torch.float32), torch.empty(1, 0))
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_both_at_once_give_the_bits_of_one_after_the_other(dtype: torch.dtype) -> None:
+    images, nothing = make(4, 5, 6, dtype=dtype), torch.empty(4, 0)
+    before, normalize = images.clone(), Normalize([0.4, 0.5, 0.6], [0.2, 0.3, 0.7])
+    joined = ToFloat().joined(normalize)
+    assert joined is not None
+    assert torch.equal(joined.apply(images, nothing), normalize.apply(ToFloat().apply(images, nothing), nothing))
+    assert torch.equal(images, before)
+    with pytest.raises(DataError, match="has 3 channels, the images 1"):
+        joined.apply(images[:, :1], nothing)
+
+
+def test_only_those_that_are_known_are_done_at_once() -> None:
+    class Mine(Normalize):
+        """May do anything."""
+
+    assert ToFloat().joined(Mine([0.5], [0.5])) is None
+    assert ToFloat().joined(ToFloat()) is None
+    assert Normalize([0.5], [0.5]).joined(ToFloat()) is None
+
+
 @pytest.mark.parametrize(("mean", "std"), [([0.5], [0.5, 0.5]), ([0.5], [0.0]), ([0.5], [-1.0])])
 def test_normalize_refuses_numbers_that_cannot_be(mean: list[float], std: list[float]) -> None:
     with pytest.raises(PegboardError, match="as many mean as std, each std above 0"):

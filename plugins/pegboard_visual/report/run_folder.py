@@ -1,4 +1,8 @@
-"""What a run has left in its folder, read back; nothing of torch is needed for it."""
+"""All that a page shows of a run, out of its folder; nothing of torch is needed for it.
+
+Unlike ``pegboard.recorded``, which a command that compares runs can rely on, this reads a run that goes on or was
+killed as far as it came, and notes what it had to leave out.
+"""
 
 import json
 import math
@@ -6,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pegboard import CheckpointError, Config, DataError, Pictures, Shown
+from pegboard import Config, DataError, Pictures, Shown
 from pegboard.config import with_origins
-from pegboard.errors import did_you_mean
 
 LOG_LINES = 25  # of log.txt, shown of a run that failed
 
@@ -22,7 +25,7 @@ class Setting(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RunFolder:
     """One run.
 
     Args:
@@ -68,22 +71,7 @@ class Recorded:
         return str(self.summary.get("exit", "unfinished"))
 
 
-def find(path: Path) -> Path:
-    """The run folder that a path names: itself, or the ``latest`` inside.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    for folder in (path, path / "latest"):
-        if (folder / "config.json").is_file():
-            return folder.resolve()
-    if not path.exists():
-        siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise CheckpointError(f"there is no {path}{did_you_mean(path.name, siblings)}")
-    raise CheckpointError(f"{path} is no run folder: it has no config.json")
-
-
-def read(folder: Path, summary: dict[str, Any] | None = None) -> Recorded:
+def read(folder: Path, summary: dict[str, Any] | None = None) -> RunFolder:
     """Read a run.
 
     Args:
@@ -105,7 +93,7 @@ def read(folder: Path, summary: dict[str, Any] | None = None) -> Recorded:
     failed = summary.get("exit") == "failed"
     log_end = _end(folder / "log.txt") if failed else ""
     settings = _settings(folder, config)
-    return Recorded(folder, summary, environment, config, settings, records, pictures, log_end, notes)
+    return RunFolder(folder, summary, environment, config, settings, records, pictures, log_end, notes)
 
 
 def _settings(folder: Path, config: dict[str, Any]) -> list[Setting]:

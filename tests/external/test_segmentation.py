@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import REPOSITORY, Command
+from tests.conftest import Command
+from tests.external.strangers import EXTERNAL, installed
 
-SOURCE = REPOSITORY / "tests" / "external" / "segmentation"
+SOURCE = EXTERNAL / "segmentation"
 STATED = 0.80  # mean IoU on the test images, as the config says
 
 # A run of a few seconds that learns sixteen scenes by heart, with torchmetrics' own figure beside the package's.
@@ -51,19 +52,7 @@ print("alike")
 
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which the wheel of the package is installed."""
-    folder = tmp_path_factory.mktemp("segmentation")
-    shutil.copytree(SOURCE, folder / "source")
-    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, folder / "source")
-    [wheel] = folder.glob("shape_masks-0.1.0-*.whl")
-    pip("install", "--no-deps", "--target", folder / "prefix", wheel)
-    return folder / "prefix"
-
-
-def pip(*arguments: object) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    return installed("segmentation", tmp_path_factory.mktemp("segmentation"))
 
 
 def pegboard(prefix: Path, folder: Path, *arguments: object, options: list[str] | None = None) -> Any:

@@ -1,14 +1,12 @@
 """A stranger's package, built and installed as strangers do: its parts train by name, and this tree is not touched."""
 
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPOSITORY, Command
+from tests.external.strangers import installed
 
 CONFIG = """
 train = dict(
@@ -33,19 +31,7 @@ threads = 1
 
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which the wheel of ``small_plugin`` is installed."""
-    folder = tmp_path_factory.mktemp("stranger")
-    shutil.copytree(REPOSITORY / "tests" / "external" / "small_plugin", folder / "source")
-    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, folder / "source")
-    [wheel] = folder.glob("small_pegs-0.3.0-*.whl")
-    pip("install", "--no-deps", "--target", folder / "prefix", wheel)
-    return folder / "prefix"
-
-
-def pip(*arguments: object) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    return installed("small_plugin", tmp_path_factory.mktemp("small_plugin"))
 
 
 def test_it_is_listed_with_its_version(prefix: Path, pegboard_cli: Command) -> None:

@@ -1,0 +1,158 @@
+"""``torchrun --nnodes 2``: one run on two machines, and what becomes of it when the line between them is cut.
+
+Two network namespaces, joined by a pair of virtual Ethernet devices, are the machines; where the system allows none,
+only two torchruns of one machine are tried.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from tests.tools import test_torchrun as one_host
+
+pytestmark = pytest.mark.slow
+
+PATIENCE = 10  # seconds that a rank waits for the others
+WAITS = """
+import pathlib
+
+@HOOKS.register
+class Waits(Hook):
+    def before_train_iter(self, run, batch):
+        if run.iteration == 15 and os.environ.get("WAIT"):
+            pathlib.Path(f"waits{run.ranks.rank}").touch()
+            while not pathlib.Path("cut").exists():
+                time.sleep(0.05)
+"""
+
+
+class Host(NamedTuple):
+    """A machine: what runs a command on it, the device of its line, and its address."""
+
+    enter: list[str]
+    device: str
+    address: str
+
+    def start(
+        self, folder: Path, endpoint: str, *arguments: str, is_host: bool | None = None, **more: str
+    ) -> subprocess.Popen[str]:
+        """Its torchrun, which has one process of the two."""
+        command = [*self.enter, sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+        command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint, "--rdzv-id", "7"]
+        if is_host is None:  # torch would ask for the address of the host's name
+            is_host = endpoint.startswith(f"{self.address}:")
+        command += ["--rdzv-conf", f"is_host={is_host}", "--local-addr", self.address]
+        command += [str(one_host.ROOT / "tools" / "train.py"), "config.py", *arguments]
+        environment = os.environ | {"GLOO_SOCKET_IFNAME": self.device, "PEGBOARD_TIMEOUT": str(PATIENCE)} | more
+        return subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+
+def ip(*words: str) -> None:
+    """Set up networks; the test is skipped where that is not allowed."""
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no network namespaces here: ip {' '.join(words)}: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def hosts() -> Iterator[list[Host]]:
+    """Two machines with a line between them."""
+    if shutil.which("ip") is None:
+        pytest.skip("no network namespaces here: there is no command ip")
+    names = [f"pegboard{os.getpid()}{side}" for side in "ab"]
+    found = []
+    try:
+        for name in names:
+            ip("netns", "add", name)
+            ip("-n", name, "link", "set", "lo", "up")
+        ip("-n", names[0], "link", "add", "line", "type", "veth", "peer", "name", "line", "netns", names[1])
+        for number, name in enumerate(names, 1):
+            address = f"10.77.0.{number}"
+            ip("-n", name, "address", "add", f"{address}/24", "dev", "line")
+            ip("-n", name, "link", "set", "line", "up")
+            found.append(Host(["ip", "netns", "exec", name], "line", address))
+        yield found
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "parts.py").write_text(one_host.PARTS + WAITS)
+    (tmp_path / "config.py").write_text(one_host.CONFIG + "hooks['waits'] = dict(type='Waits')\n")
+    return tmp_path
+
+
+def ends(running: list[subprocess.Popen[str]], seconds: float = 240) -> list[tuple[int, str]]:
+    """Exit status of each, and what it said."""
+    found = []
+    for process in running:
+        said = process.communicate(timeout=seconds)[0]
+        found.append((process.returncode, said))
+    return found
+
+
+def both(hosts: list[Host], folder: Path, *arguments: str) -> None:
+    """A run on both machines that nothing disturbs."""
+    running = [host.start(folder, f"{hosts[0].address}:29400", *arguments) for host in hosts]
+    for status, said in ends(running):
+        assert status == 0, said
+
+
+def on_line(host: Host, state: str) -> None:
+    """Set a machine's end of the line up or down."""
+    ip("-n", host.enter[-1], "link", "set", "line", state)
+
+
+def test_a_cut_line_ends_the_run_and_it_goes_on_to_the_same_bits(hosts: list[Host], folder: Path) -> None:
+    """The ranks end within PEGBOARD_TIMEOUT; the torchrun that is cut off does when it hears of the other again."""
+    both(hosts, folder, "--work-dir", "whole")
+    endpoint = f"{hosts[0].address}:29400"
+    running = [host.start(folder, endpoint, "--work-dir", "cut_off", WAIT="1") for host in hosts]
+    while not all((folder / f"waits{rank}").exists() for rank in (0, 1)):
+        assert all(process.poll() is None for process in running), ends(running)
+        time.sleep(0.1)
+    on_line(hosts[0], "down")
+    began = time.monotonic()
+    (folder / "cut").touch()
+    logs = [folder / "cut_off" / name for name in ("log.txt", "log_rank1.txt")]
+    while not all("failed; everything is in cut_off" in log.read_text() for log in logs):
+        assert time.monotonic() - began < PATIENCE + 30
+        time.sleep(0.1)
+    print(f"the ranks have ended after {time.monotonic() - began:.0f} s")
+    on_line(hosts[0], "up")
+    for status, said in ends(running, 180):
+        assert status == 1, said
+    print(f"both torchruns have ended after {time.monotonic() - began:.0f} s")
+    assert (folder / "cut_off" / "checkpoints" / "iteration_00000014.pt").is_file()
+    both(hosts, folder, "--work-dir", "cut_off", "--resume", "cut_off")
+    whole, again = (one_host.weights(folder / name) for name in ("whole", "cut_off"))
+    assert all(torch.equal(whole[name], weight) for name, weight in again.items())
+
+
+def test_two_torchruns_of_one_machine(folder: Path) -> None:
+    """Where no network can be made: two agents all the same, which meet at a port of this machine."""
+    here = Host([], "lo", "127.0.0.1")
+    with socket.socket() as found:
+        found.bind((here.address, 0))
+        endpoint = f"{here.address}:{found.getsockname()[1]}"
+    running = [here.start(folder, endpoint, "--work-dir", "two", is_host=number == 0) for number in range(2)]
+    for status, said in ends(running):
+        assert status == 0, said
+    status, said = one_host.train(folder, "one")
+    assert status == 0, said
+    one, two = (one_host.weights(folder / name) for name in ("one", "two"))
+    for name, weight in two.items():  # each torchrun takes the machine for its own, so that the ranks have more threads
+        assert (one[name] - weight).abs().max() <= 1e-5, name
