@@ -44,7 +44,8 @@ def figures(per_fold: Sequence[float | None], samples: Sequence[int]) -> Figures
     n = len(values)
     with np.errstate(all="ignore"):  # a metric that is nan or infinite in one fold is that over all
         mean = float(values.mean())
-        std = float(values.std(ddof=1)) if n > 1 else math.nan
+        spread = float(values.std(ddof=1)) if np.ptp(values) else 0.0  # rounding alone gives equal folds a spread
+        std = spread if n > 1 else math.nan
         half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * std / math.sqrt(n) if n > 1 else math.nan
         pooled = float((values * weights).sum() / weights.sum())
     return Figures(list(per_fold), mean, std, (mean - half, mean + half), pooled)

@@ -111,6 +111,7 @@ def test_a_fold_without_a_value_is_left_out_and_nan_is_passed_on():
     assert (found.per_fold, found.mean, found.pooled) == ([1.0, None, 3.0], 2.0, 2.5)
     assert math.isnan(figures([1.0, math.nan], [1, 1]).mean) and math.isnan(figures([1.0, math.inf], [1, 1]).std)
     assert math.isnan(figures([1.0, None], [1, 1]).std)
+    assert figures([0.1, 0.1, 0.1], [1, 1, 1]).std == 0
 
 
 def test_changes_are_named_by_their_paths():
