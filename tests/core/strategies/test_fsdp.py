@@ -176,10 +176,6 @@ def _newest(folder: Path) -> dict[str, Any]:
     return Checkpoints(folder / "checkpoints").newest()[1]
 
 
-def _tensors(state: dict[str, Any]) -> dict[str, Any]:
-    return {"model": state["model"], "optimizer": state["optimizer"], "ema": state["hooks"]["ema"]}
-
-
 def test_a_checkpoint_in_parts_is_read_whole_by_one_process(trained: Path) -> None:
     one, parted = (_newest(trained / strategy / "lenet") for strategy in ("DDP", "FSDP"))
     assert one["model"].keys() == parted["model"].keys() and "shards" not in parted
@@ -205,7 +201,9 @@ def test_averages_and_best_weights_are_whole(trained: Path) -> None:
 
 def test_a_resume_is_exact(trained: Path) -> None:
     whole, resumed = _newest(trained / "FSDP" / "lenet"), _newest(trained / "resumed")
-    assert runs.same(_tensors(whole), _tensors(resumed))
+    for state in (whole, resumed):
+        del state["hooks"]["log"]  # the lengths of its files, which are new in another folder
+    assert runs.same(whole, resumed)
     assert runs.records(trained / "resumed") == [
         record for record in runs.records(trained / "FSDP" / "lenet") if record.get("iteration", 0) > 25
     ]
