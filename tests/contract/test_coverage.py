@@ -208,7 +208,9 @@ def config_with(family: Family, part: dict[str, Any]) -> Config:
     *way, last = family.place.split(".")
     for step in way:
         holder = holder[step]
-    holder[last] = {**part, "unit": "epoch"} if family.board == "schedulers" else part
+    if family.board == "schedulers":
+        part = {**part, "unit": "epoch"}
+    holder[last] = [{"type": "ToFloat"}, part] if part["type"] == "torchvision:Normalize" else part
     return Config.from_values(values)
 
 

@@ -70,7 +70,8 @@ class Speed:
             self._images += trained
             self._seconds += seconds
             self._steady_wait += self._waited
-            self._steady_talk += self._spoken - spoken_before
+            # What a strategy tells is a sample, taken for all steps: more than the time itself would be its error.
+            self._steady_talk += min(seconds, self._spoken - spoken_before)
             self.steady = self._images / self._seconds
             self.seconds_left = (self.total - iteration) * (seconds / iterations)
         self._waited = 0.0

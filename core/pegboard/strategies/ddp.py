@@ -3,12 +3,15 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from torch.nn.parallel import DistributedDataParallel
 
 from pegboard.data.batch import Batch
-from pegboard.runner.step import Computed, Step
 from pegboard.strategies.strategy import Strategy
+
+if TYPE_CHECKING:  # the runner imports this package
+    from pegboard.runner.step import Computed, Step
 
 
 class DDP(Strategy):
@@ -22,11 +25,11 @@ class DDP(Strategy):
         self._wrapped: DistributedDataParallel | None = None
         self._learning: list[bool] = []  # of each parameter, as the wrapping found it
 
-    def wrap(self, step: Step, allow_unused: bool) -> None:
+    def wrap(self, step: "Step", allow_unused: bool) -> None:
         self.allow_unused = allow_unused
 
     @contextmanager
-    def piece(self, step: Step, last: bool) -> Iterator[Callable[[Batch], Computed]]:
+    def piece(self, step: "Step", last: bool) -> "Iterator[Callable[[Batch], Computed]]":
         wrapped = self._current(step)
         with nullcontext() if last else wrapped.no_sync():  # joined once an optimizer step
             yield wrapped
@@ -39,7 +42,7 @@ class DDP(Strategy):
         shown = times.get("backward_comm_time", 0) - times.get("backward_compute_comm_overlap_time", 0)
         return max(0.0, float(shown)) / 1e9
 
-    def _current(self, step: Step) -> DistributedDataParallel:
+    def _current(self, step: "Step") -> DistributedDataParallel:
         """The step as DDP has it: anew where parameters were frozen, or let loose, since the last one."""
         learning = [parameter.requires_grad for parameter in step.parameters()]
         if self._wrapped is None or learning != self._learning:

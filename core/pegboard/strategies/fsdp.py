@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -17,8 +17,10 @@ from pegboard.config.keys import optimizer_parts
 from pegboard.data.batch import Batch
 from pegboard.errors import ConfigError, Problem, did_you_mean
 from pegboard.registry import HOOKS
-from pegboard.runner.step import Computed, Step
 from pegboard.strategies.strategy import Strategy
+
+if TYPE_CHECKING:  # the runner imports this package
+    from pegboard.runner.step import Computed, Step
 
 logger = logging.getLogger("pegboard")
 
@@ -95,7 +97,7 @@ class FSDP(Strategy):
 
     # -- wrap ----------------------------------------------------------------------------------------------------------
 
-    def wrap(self, step: Step, allow_unused: bool) -> None:
+    def wrap(self, step: "Step", allow_unused: bool) -> None:
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
@@ -142,12 +144,12 @@ class FSDP(Strategy):
     # -- a step --------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def piece(self, step: Step, last: bool) -> Iterator[Callable[[Batch], Computed]]:
+    def piece(self, step: "Step", last: bool) -> "Iterator[Callable[[Batch], Computed]]":
         model = cast(Any, step.model)
         model.set_requires_gradient_sync(last)
         yield step
 
-    def evaluated(self, step: Step, batch: Batch) -> Computed:
+    def evaluated(self, step: "Step", batch: Batch) -> "Computed":
         """Under ``no_grad``: weights that are first gathered in inference mode could never be trained on."""
         with torch.inference_mode(False), torch.no_grad():
             computed = step(batch)

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from torch import Tensor
 
 from pegboard import distributed, shards
 from pegboard.checkpoint import Checkpoints
 from pegboard.data.batch import Batch
-from pegboard.runner.step import Computed, Step
+
+if TYPE_CHECKING:  # the runner imports this package
+    from pegboard.runner.step import Computed, Step
 
 T = TypeVar("T")
 
@@ -36,7 +38,7 @@ class Strategy:
         """
         return iter(())
 
-    def wrap(self, step: Step, allow_unused: bool) -> None:
+    def wrap(self, step: "Step", allow_unused: bool) -> None:
         """Take the step over: once, when it is built, and before the optimizer is.
 
         Args:
@@ -44,7 +46,7 @@ class Strategy:
         """
 
     @contextmanager
-    def piece(self, step: Step, last: bool) -> Iterator[Callable[[Batch], Computed]]:
+    def piece(self, step: "Step", last: bool) -> "Iterator[Callable[[Batch], Computed]]":
         """Around forward and backward of a piece of a batch; gives what runs it forward.
 
         The gradients that stand in the parameters after the last piece are means over the ranks, of all pieces.
@@ -55,7 +57,7 @@ class Strategy:
         """How long a rank lately waited in a step while gradients were joined, by a sample; 0 where that is unknown."""
         return 0.0
 
-    def evaluated(self, step: Step, batch: Batch) -> Computed:
+    def evaluated(self, step: "Step", batch: Batch) -> "Computed":
         """What the step gives without gradients; called under ``torch.inference_mode()``."""
         return step(batch)
 

@@ -17,6 +17,7 @@ from pegboard.config import check
 from pegboard.registry import BOARDS
 from pegboard.runner.inference import Classifier
 from tests import ranks, runs
+from tests.conftest import Command
 
 
 class Blocks(nn.Module):
@@ -333,3 +334,11 @@ def test_check_has_nothing_against_the_rest(boards: None) -> None:
     _hang_up()
     for changes, fsdp in SAME.values():
         assert not check(Config.from_values(runs.values(**changes, strategy=fsdp)))
+
+
+def test_check_may_be_the_first_to_ask_for_a_strategy(repository: Path, pegboard_cli: Command) -> None:
+    """In a process of its own, where the runner has not been imported."""
+    strategy = "strategy=dict(type='FSDP', wrap=['conv*'])"
+    found = pegboard_cli("check", "configs/lenet_cifar.py", "--cfg-options", strategy, cwd=repository)
+    assert found.returncode == 2 and "hooks.cam: GradCAM uses the model" in found.stderr, found
+    assert "Traceback" not in found.stderr
