@@ -1,6 +1,7 @@
 """A cross-validation: one run a fold, each in a folder of its own."""
 
 import logging
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from pegboard_data import fold_record
 from pegboard_data.facts import label_of
 from pegboard_data.fold_config import fold_config, put_indices, statistics_of
 from pegboard_data.fold_results import Results, collect, folders
-from pegboard_data.fold_run import clear, ended, is_fresh, newest_state, run_fold
+from pegboard_data.fold_run import clear, ended, expected_seconds, is_fresh, newest_state, run_fold
 from pegboard_data.folds import Fold, Scheme, digest
 
 logger = logging.getLogger("pegboard")
@@ -59,6 +60,14 @@ class CrossValidation:
             "runs": self.count,
             "values": self.config.values,
         }
+
+    def expected(self) -> str:
+        """How many runs, and about how long they will take one after the other; tries the first one."""
+        with tempfile.TemporaryDirectory() as temporary:
+            folder, fold = Path(temporary), self.fold(1)
+            put_indices(folder, fold)
+            seconds = expected_seconds(fold_config(self.config, folder, self.name), folder)
+        return f"{self.count:,} runs, about {duration_text(seconds * self.count)}"
 
     def open(self, folder: Path | None) -> None:
         """Begin in a folder, or go on there; in a new one where none is named.

@@ -15,9 +15,13 @@ import torch
 from pegboard import Config, Runner
 from pegboard.checkpoint import Checkpoints
 from pegboard.cli.interrupts import Interrupts
+from pegboard.config.keys import DEFAULT_HOOKS
+from pegboard.console import quiet
 from pegboard.errors import CheckpointError
 from pegboard.runner.lock import FolderLock
+from pegboard.runner.phases import plan
 
+TRIED = 3  # iterations that tell how long a fold will take
 ENDED = ("finished", "stopped")  # a hook such as EarlyStop has the last word on the length of a run
 
 
@@ -72,6 +76,20 @@ def run_fold(config: Config, folder: Path, state: Mapping[str, Any] | None) -> d
         runner = Runner(config, folder, state)
         with Interrupts(runner):
             return runner.train()
+
+
+def expected_seconds(config: Config, folder: Path) -> float:
+    """How long a fold will train, judged by its first iterations; nothing of it is kept but what it writes in a folder.
+
+    The config's hooks are left out: one may tell others of the run. What a validation takes does not count.
+    """
+    values = {**config.values, "hooks": dict.fromkeys(DEFAULT_HOOKS), "checkpoint": None}
+    with isolated(bool(values.get("compile"))), quiet():
+        runner = Runner(Config(values, config.origins, config.path), folder, try_iterations=TRIED)
+        runner.train()
+        phases = plan(runner.builder.values, runner.train_loader, limit=None)
+        images = sum((phase.end - phase.start) * phase.batch_size for phase in phases)
+    return float(images / runner.speed.recent)
 
 
 @contextmanager

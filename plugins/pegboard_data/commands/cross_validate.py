@@ -103,10 +103,13 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say("interrupted while the data was read; nothing was begun", file=sys.stderr)
         return 130
-    if arguments.scheme == "loo" and work.count > MANY_RUNS and not arguments.yes and arguments.fold is None:
-        raise PegboardError(
-            f"leaving one out makes {work.count:,} runs; say --yes to train them all, or take --scheme kfold"
-        )
+    if arguments.scheme == "loo" and arguments.fold is None:
+        expected = work.expected()
+        if work.count > MANY_RUNS and not arguments.yes:
+            raise PegboardError(
+                f"leaving one out makes {expected}; say --yes to train them all, or take --scheme kfold"
+            )
+        say(f"leaving one out: {expected}", file=sys.stderr)
     if arguments.fold is not None and not 1 <= arguments.fold <= work.count:
         raise PegboardError(f"--fold {arguments.fold}; expected 1 to {work.count:,}")
     work.open(Path(arguments.work_dir).expanduser() if arguments.work_dir is not None else None)
