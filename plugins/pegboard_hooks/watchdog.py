@@ -3,7 +3,6 @@
 import faulthandler
 import logging
 import time
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -17,11 +16,11 @@ logger = logging.getLogger("pegboard")
 
 
 class Watchdog(Hook):
-    """Write every thread's stack to ``stacks.txt`` where no iteration has ended for too long.
+    """Write every thread's stack into ``log.txt`` where no iteration has ended for too long.
 
-    The file lies in the run folder; iterations of training and of validation count. The run goes on: whoever waits
-    for it can read where it stands. A process has one such timer (``faulthandler.dump_traceback_later``); another user
-    of it takes it over. Of several ranks each has a file of its own, ``stacks_rank<number>.txt``.
+    Iterations of training and of validation count. The run goes on: whoever waits for it can read where it stands. A
+    process has one such timer (``faulthandler.dump_traceback_later``); another user of it takes it over. Of several
+    ranks each writes into its own log.
 
     Args:
         minutes: how long an iteration may take, with all that comes before its end (the first batch, a checkpoint, an
@@ -41,7 +40,7 @@ class Watchdog(Hook):
         self.file: IO[str] | None = None
 
     def before_train(self, run: "Runner") -> None:
-        name = "stacks.txt" if run.ranks.first else f"stacks_rank{run.ranks.rank}.txt"
+        name = "log.txt" if run.ranks.first else f"log_rank{run.ranks.rank}.txt"
         self.file = (run.folder / name).open("a", encoding="utf-8")
         self._set(time.monotonic())
 
@@ -56,7 +55,7 @@ class Watchdog(Hook):
         if now - self.set_at < self.between or self.file is None:
             return
         if now - self.set_at > self.seconds:
-            logger.warning("no iteration ended for %.0f s; %s says what ran", now - self.set_at, self.file.name)
+            logger.warning("no iteration ended for %.0f s; the stacks above say what ran", now - self.set_at)
         self._set(now)
 
     def _set(self, now: float) -> None:
@@ -75,7 +74,4 @@ class Watchdog(Hook):
             return
         faulthandler.cancel_dump_traceback_later()
         self.file.close()
-        path = Path(self.file.name)
         self.file, self.set_at = None, 0.0
-        if not path.stat().st_size:
-            path.unlink()

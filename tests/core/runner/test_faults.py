@@ -185,7 +185,7 @@ def test_hooks_with_a_state_outlive_a_full_disk(tmp_path: Path) -> None:
     status, log = train(tmp_path, train_for="4 epochs", checkpoint=OFTEN, hooks=HOOKS | full(5, 8, CHECKPOINTS))
     assert status == 0, log
     same_ends(tmp_path / "run", tmp_path / "whole")
-    assert not (tmp_path / "run" / "stacks.txt").exists()
+    assert "Timeout" not in (tmp_path / "run" / "log.txt").read_text()
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_hooks_with_a_state_outlive_data_that_fails(
         with pytest.raises(DataError if how == "dies" else ValueError, match=message):
             runs.runner(tmp_path / "run", state, **config, hooks=hooks).train()
         state = runs.newest(tmp_path / "run")
-        assert not (tmp_path / "run" / "stacks.txt").exists()
+        assert "Timeout" not in (tmp_path / "run" / "log.txt").read_text()
     (tmp_path / "trigger").unlink()
     runs.runner(tmp_path / "run", state, **config, hooks=HOOKS).train()
     same_ends(tmp_path / "run", tmp_path / "whole")
