@@ -80,7 +80,7 @@ def _where(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, 
     from pegboard.recorded import find_run
 
     if begun is not None:
-        if not any((begun / "checkpoints").glob("iteration_*.pt")):
+        if not checkpoint.Checkpoints(begun / "checkpoints").index():
             return begun, None, None
         found = begun
     elif arguments.resume == LATEST:

@@ -37,8 +37,14 @@ def claim(run: "Runner") -> None:
     if not folder.is_dir():
         raise PegboardError(f"{folder} is no folder; a run needs one")
     run.lock.take(folder)
-    if run.resume is None and any((folder / "checkpoints").glob("*.pt")):
+    if run.resume is None and _holds_a_run(folder / "checkpoints"):
         raise PegboardError(f"{folder} holds a run already; --resume goes on with it, another --work-dir starts anew")
+
+
+def _holds_a_run(checkpoints: Path) -> bool:
+    """Whether something lies there that a new run would lose; a checkpoint that a kill left unlisted does not count."""
+    others = any(not path.name.startswith("iteration_") for path in checkpoints.glob("*.pt"))
+    return others or bool(Checkpoints(checkpoints).index())
 
 
 def make_folder(run: "Runner") -> None:

@@ -553,6 +553,16 @@ def test_a_run_folder_in_use_is_refused_before_anything_is_built(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
 
 
+def test_a_checkpoint_that_a_kill_left_unlisted_is_no_run_to_lose(tmp_path: Path) -> None:
+    """Between the renaming of the first one and its listing."""
+    whole = runs.train(tmp_path / "whole")
+    runs.train(tmp_path / "killed")
+    (tmp_path / "killed" / "checkpoints" / "index.json").unlink()
+    again = runs.train(tmp_path / "killed")
+    assert runs.records(again.folder) == runs.records(whole.folder)
+    assert len(again.checkpoints.index()) == len(list((again.folder / "checkpoints").glob("*.pt")))
+
+
 def test_all_problems_of_a_config_come_before_anything_is_built(tmp_path: Path) -> None:
     bad = runs.values(optimizer={"type": "SDG", "lr": 0.1}, model={"type": "Tinny"})
     with pytest.raises(PegboardError) as raised:
