@@ -33,13 +33,17 @@ def show_log(level: int = logging.INFO) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """While it is open, only warnings are logged."""
-    level = logger.level
-    logger.setLevel(max(level, logging.WARNING))
+    """While it is open, only warnings are logged; a log file that is opened within gets all."""
+    ours: list[logging.Logger | logging.Handler] = [logger]
+    ours += [handler for handler in logger.handlers if hasattr(handler, "of_pegboard")]
+    levels = {one: one.level for one in ours}
+    for one, level in levels.items():
+        one.setLevel(max(level, logging.WARNING))
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for one, level in levels.items():
+            one.setLevel(level)
 
 
 def plain(text: object, keep: str = "") -> str:

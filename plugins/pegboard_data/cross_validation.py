@@ -66,8 +66,17 @@ class CrossValidation:
         with tempfile.TemporaryDirectory() as temporary:
             folder, fold = Path(temporary), self.fold(1)
             put_indices(folder, fold)
-            seconds = expected_seconds(fold_config(self.config, folder, self.name), folder)
+            found = statistics_of(self.dataset, fold) if self.statistics else None
+            seconds = expected_seconds(fold_config(self.config, folder, self.name, found), folder)
         return f"{self.count:,} runs, about {duration_text(seconds * self.count)}"
+
+    def is_begun(self, folder: Path | None) -> bool:
+        """Does a folder hold a cross-validation that goes on?
+
+        Raises:
+            PegboardError: it holds something else.
+        """
+        return folder is not None and fold_record.read(folder) is not None
 
     def open(self, folder: Path | None) -> None:
         """Begin in a folder, or go on there; in a new one where none is named.

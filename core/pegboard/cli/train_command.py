@@ -80,7 +80,7 @@ def _where(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, 
     from pegboard.recorded import find_run
 
     if begun is not None:
-        if not checkpoint.Checkpoints(begun / "checkpoints").index():
+        if not checkpoint.Checkpoints(begun / "checkpoints").listed():
             return begun, None, None
         found = begun
     elif arguments.resume == LATEST:

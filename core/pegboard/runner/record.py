@@ -44,7 +44,7 @@ def claim(run: "Runner") -> None:
 def _holds_a_run(checkpoints: Path) -> bool:
     """Whether something lies there that a new run would lose; a checkpoint that a kill left unlisted does not count."""
     others = any(not path.name.startswith("iteration_") for path in checkpoints.glob("*.pt"))
-    return others or bool(Checkpoints(checkpoints).index())
+    return others or Checkpoints(checkpoints).listed()
 
 
 def make_folder(run: "Runner") -> None:

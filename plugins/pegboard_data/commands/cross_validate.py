@@ -98,21 +98,17 @@ def run(arguments: argparse.Namespace) -> int:
     folds = None if arguments.scheme == "loo" else FOLDS if arguments.folds is None else arguments.folds
     scheme = Scheme(arguments.scheme, folds, arguments.seed, arguments.stratify, arguments.group_by)
     scheme.check()
+    folder = Path(arguments.work_dir).expanduser() if arguments.work_dir is not None else None
     try:
         work = CrossValidation(config, scheme, arguments.statistics)
+        if arguments.scheme == "loo" and arguments.fold is None and not work.is_begun(folder):
+            _say_how_long(work, arguments.yes)
     except KeyboardInterrupt:
-        say("interrupted while the data was read; nothing was begun", file=sys.stderr)
+        say("interrupted before the first fold; nothing was begun", file=sys.stderr)
         return 130
-    if arguments.scheme == "loo" and arguments.fold is None:
-        expected = work.expected()
-        if work.count > MANY_RUNS and not arguments.yes:
-            raise PegboardError(
-                f"leaving one out makes {expected}; say --yes to train them all, or take --scheme kfold"
-            )
-        say(f"leaving one out: {expected}", file=sys.stderr)
     if arguments.fold is not None and not 1 <= arguments.fold <= work.count:
         raise PegboardError(f"--fold {arguments.fold}; expected 1 to {work.count:,}")
-    work.open(Path(arguments.work_dir).expanduser() if arguments.work_dir is not None else None)
+    work.open(folder)
     if arguments.print_commands:
         return _print_commands(arguments, work)
     return _train(arguments, work)
@@ -128,6 +124,14 @@ def _check(arguments: argparse.Namespace) -> None:
         raise PegboardError(f"--jobs {arguments.jobs}; expected at least 1")
     if arguments.fold is not None and arguments.work_dir is None:
         raise PegboardError(f"--fold {arguments.fold} needs the --work-dir that all folds have in common")
+
+
+def _say_how_long(work: "CrossValidation", agreed: bool) -> None:
+    """Leaving one out is many runs: say so before the first, and refuse very many that nobody has agreed to."""
+    expected = work.expected()
+    if work.count > MANY_RUNS and not agreed:
+        raise PegboardError(f"leaving one out makes {expected}; say --yes to train them all, or take --scheme kfold")
+    say(f"leaving one out: {expected}", file=sys.stderr)
 
 
 def _train(arguments: argparse.Namespace, work: "CrossValidation") -> int:

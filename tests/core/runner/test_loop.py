@@ -563,6 +563,13 @@ def test_a_checkpoint_that_a_kill_left_unlisted_is_no_run_to_lose(tmp_path: Path
     assert len(again.checkpoints.index()) == len(list((again.folder / "checkpoints").glob("*.pt")))
 
 
+def test_a_damaged_list_of_checkpoints_is_no_leave_to_overwrite_them(tmp_path: Path) -> None:
+    runs.train(tmp_path)
+    (tmp_path / "checkpoints" / "index.json").write_text("[{")
+    with pytest.raises(PegboardError, match=r"holds a run already; --resume goes on with it"):
+        runs.train(tmp_path)
+
+
 def test_all_problems_of_a_config_come_before_anything_is_built(tmp_path: Path) -> None:
     bad = runs.values(optimizer={"type": "SDG", "lr": 0.1}, model={"type": "Tinny"})
     with pytest.raises(PegboardError) as raised:

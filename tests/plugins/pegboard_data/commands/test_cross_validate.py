@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from pegboard import Config, Hook, Transform
+from pegboard.console import show_log
 from pegboard.runner.lock import FolderLock
 from pegboard_data.image_folder import ImageFolder
 from pegboard_data.subset import read_indices
@@ -433,6 +434,7 @@ def test_leaving_one_group_out_pools_by_samples(pegboard, here, caplog):
     status, out, err = pegboard(*command, "--cfg-options", "train_for=1 epochs")
     assert status == 0, err
     assert "leaving one out: 6 runs, about 0:0" in err
+    assert "leaving one out" not in pegboard(*command, "--cfg-options", "train_for=1 epochs")[2]  # nothing is left
     assert "6 runs (loo, seed 0)" in caplog.text and "5 more will take about" in caplog.text
     found = record(here / "cv")
     sizes = [fold["val"] for fold in found["folds"]]
@@ -444,9 +446,17 @@ def test_leaving_one_group_out_pools_by_samples(pegboard, here, caplog):
     assert "pooled mean: each fold's value times its number of samples, summed, over all 18" in out
 
 
-def test_many_runs_want_a_yes(pegboard, here):
+def test_many_runs_want_a_yes(pegboard, here, monkeypatch):
+    monkeypatch.setattr("pegboard.console.show_log", show_log)  # as a user has it: the trial run says nothing
     write_classes_of_noise(here / "data", {"c": 90})
-    status, _, err = pegboard("cross-validate", "config.py", "--scheme", "loo")
+    (here / "config.py").write_text(CONFIG.replace(", mean=(0.5,) * 3, std=(0.25,) * 3", ""))
+    logger = logging.getLogger("pegboard")
+    before = list(logger.handlers), logger.level, logger.propagate
+    try:
+        status, _, err = pegboard("cross-validate", "config.py", "--scheme", "loo", "--statistics")
+    finally:
+        logger.handlers, logger.level, logger.propagate = before
+    assert "finished" not in err
     assert status == 2 and re.search(r"makes 108 runs, about \d+:\d\d.*; say --yes to train them all", err), err
     assert not (here / "runs").exists()
 
@@ -610,7 +620,12 @@ def test_ctrl_c_between_runs(pegboard, here, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("pegboard_data.folds.targets_of", interrupted)
         status, _, err = pegboard("cross-validate", "config.py", "--folds", 2)
-    assert (status, err) == (130, "interrupted while the data was read; nothing was begun\n")
+    nothing = (130, "interrupted before the first fold; nothing was begun\n")
+    assert (status, err) == nothing
+    with monkeypatch.context() as patch:
+        patch.setattr("pegboard.Runner.train", interrupted)  # while it finds out how long a fold takes
+        status, _, err = pegboard("cross-validate", "config.py", "--scheme", "loo", "--work-dir", "loo")
+    assert (status, err) == nothing and not (here / "loo").exists()
     with monkeypatch.context() as patch:
         patch.setattr("pegboard_data.cross_validation.statistics_of", interrupted)
         status, _, err = pegboard("cross-validate", "config.py", "--folds", 2, "--statistics", "--work-dir", "cv")
