@@ -53,9 +53,12 @@ class Strategy:
         """
         yield step
 
-    def seconds_a_step(self) -> float:
-        """How long a rank lately waited in a step while gradients were joined, by a sample; 0 where that is unknown."""
-        return 0.0
+    def waited_and_computed(self) -> tuple[float, float]:
+        """Seconds of the last piece of a step, by a sample: waiting for gradients to be joined, and computing.
+
+        Both are 0 where they are unknown; those of one step, so that their sum is its time.
+        """
+        return 0.0, 0.0
 
     def evaluated(self, step: "Step", batch: Batch) -> "Computed":
         """What the step gives without gradients; called under ``torch.inference_mode()``."""
