@@ -59,10 +59,14 @@ class Checkpoints:
         """Where the checkpoint of an iteration lies, or will."""
         return self.folder / f"iteration_{iteration:08}.pt"
 
-    def save(self, state: dict[str, Any], keep: int) -> Path:
-        """Write a checkpoint, then list it, then remove all but the newest ``keep``."""
+    def save(self, state: dict[str, Any], keep: int, begun: float | None = None) -> Path:
+        """Write a checkpoint, then list it, then remove all but the newest ``keep``.
+
+        Args:
+            begun: when the state was gathered, seconds since 1970; now unless given.
+        """
         path = self.path_of(state["iteration"])
-        begun = time.time()
+        begun = time.time() if begun is None else begun
         sha256 = write(path, state)
         entry = {"file": path.name, "iteration": state["iteration"], "epoch": state["epoch"], "sha256": sha256}
         entry["time"] = begun

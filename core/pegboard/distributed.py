@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
@@ -167,6 +167,32 @@ def from_first(value: Any) -> Any:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def together(work: Callable[[], T], group: Any = None) -> list[T]:
+    """What ``work`` gives on each rank, by rank; called by all at once.
+
+    Args:
+        group: the ranks as torch knows them, where this is not the thread that trains: a group is of one thread.
+
+    Raises:
+        OSError: a disk refused it on some rank; raised on all, so that they go on alike.
+    """
+    here = place()
+    if here is None:
+        return [work()]
+    import torch.distributed as dist
+
+    try:
+        own: T | OSError = work()
+    except OSError as error:
+        own = error
+    everyone: list[Any] = [None] * here.world
+    dist.all_gather_object(everyone, own, group)
+    for rank, outcome in enumerate(everyone):
+        if isinstance(outcome, OSError):
+            raise OSError(outcome.errno, f"rank {rank}: {outcome.strerror or outcome}", outcome.filename) from outcome
+    return everyone
 
 
 def local(tensor: Any) -> Any:

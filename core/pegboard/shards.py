@@ -68,11 +68,34 @@ def replaced(state: Any, by: Mapping[Path_, Any], path: Path_ = ()) -> Any:
     return by.get(path, state)
 
 
+def copied(state: Any, mesh: Any) -> Any:
+    """The same state in memory of the CPU that no later step changes; what was a part is one still.
+
+    Args:
+        mesh: the ranks, as a mesh of CPUs.
+    """
+    from torch.distributed.tensor import DTensor
+
+    def copy_of(value: Tensor) -> Tensor:
+        own: Tensor = distributed.local(value.detach())
+        new = torch.empty(own.shape, dtype=own.dtype).copy_(own)
+        if not isinstance(value, DTensor):
+            return new
+        return DTensor.from_local(
+            new, mesh, value.placements, run_check=False, shape=value.shape, stride=value.stride()
+        )
+
+    return replaced(state, {where: copy_of(value) for where, value in leaves(state) if isinstance(value, Tensor)})
+
+
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def write(folder: Path, tensors: dict[str, Tensor]) -> dict[str, str]:
+def write(folder: Path, tensors: dict[str, Tensor], group: Any = None) -> dict[str, str]:
     """Let each rank write its parts; called on all of them.
+
+    Args:
+        group: as in ``distributed.together``.
 
     Returns:
         the SHA-256 of each file.
@@ -84,8 +107,9 @@ def write(folder: Path, tensors: dict[str, Tensor]) -> dict[str, str]:
     from torch.distributed.checkpoint.api import CheckpointException
     from torch.distributed.checkpoint.state_dict_saver import save
 
+    writer = _storage().HuggingFaceStorageWriter(str(folder), save_distributed=True)
     try:
-        save(tensors, storage_writer=_storage().HuggingFaceStorageWriter(str(folder), save_distributed=True))
+        save(tensors, storage_writer=writer, process_group=group)
     except CheckpointException as error:
         if distributed.is_first():
             shutil.rmtree(folder, ignore_errors=True)
@@ -93,11 +117,13 @@ def write(folder: Path, tensors: dict[str, Tensor]) -> dict[str, str]:
         if isinstance(cause, OSError):
             raise OSError(cause.errno, f"rank {rank}: {cause.strerror or cause}", str(folder)) from error
         raise CheckpointError(f"rank {rank} could not write its part of {folder}: {cause}") from error
-    names = sorted(file.name for file in folder.glob("*.safetensors"))
-    own = {name: _sha256(folder / name) for name in names[dist.get_rank() :: dist.get_world_size()]}
-    everyone: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(everyone, (names, own))
-    if any(others != names for others, _ in everyone):
+
+    def digests() -> tuple[list[str], dict[str, str]]:
+        names = sorted(file.name for file in folder.glob("*.safetensors"))
+        return names, {name: _sha256(folder / name) for name in names[dist.get_rank() :: dist.get_world_size()]}
+
+    everyone = distributed.together(digests, group)
+    if any(names != everyone[0][0] for names, _ in everyone):
         raise CheckpointError(f"the ranks do not see the same files in {folder}; all must write to the same folder")
     return {name: digest for _, those in everyone for name, digest in those.items()}
 

@@ -15,7 +15,7 @@ def write_iteration(run: "Runner") -> None:
     non_finite.stop(run)
     groups = run.optimizer.param_groups
     run.pending |= {"loss": loss, "lr": groups[0]["lr"]}
-    if run.save_failure:
+    if run.save_failure and run.saving is None:
         run.save()  # the disk may have been freed
     if len(groups) > 1:
         run.pending |= {f"lr/{group.get('name', 'added')}": group["lr"] for group in groups}

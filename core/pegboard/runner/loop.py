@@ -26,7 +26,7 @@ from pegboard.runner.one_process import OneProcess
 from pegboard.runner.phases import Phase, enter
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.speed import Speed
-from pegboard.runner.state import load_weights, save
+from pegboard.runner.state import load_weights, save, settle
 from pegboard.runner.step import Computed, Step, taken_by_hand
 from pegboard.weights.freezing import Freezing
 
@@ -122,6 +122,7 @@ class Runner:
         self.hook_seconds: dict[str, float] = {}
         self._points: dict[str, list[tuple[str, Callable[..., None]]]] = {point: [] for point in POINTS}
         self._save_asked = False
+        self.saving: tuple[int, Path] | None = None  # iteration and place of a checkpoint that is being written
         self.save_failure = ""  # why the last save failed
         self.lock = FolderLock()
         self.ranks = OneProcess()
@@ -155,6 +156,7 @@ class Runner:
                 self.train_epoch()
             self.call("after_train")
             self.save_if_asked()
+            settle(self, wait=True)
             self.call("after_run")
             if self.save_failure:
                 raise CheckpointError(self.save_failure)
@@ -222,7 +224,7 @@ class Runner:
             self.end_epoch()
 
     def batches(self) -> Iterator[Batch]:
-        """What is left of the epoch; data that fails does so between two iterations, and the state is saved first."""
+        """What is left of the epoch; data that fails does so between two iterations, and one process saves first."""
         try:
             yield from self.ranks.batches(self.train_loader, self.epoch, self.position)
         except Exception as error:
@@ -230,11 +232,11 @@ class Runner:
                 logger.info("%s", error)
                 self.workers_gone = True
                 return
-            if self.iteration:
+            if self.iteration and not self.ranks.several:  # the data of other ranks is whole, and they do not save now
                 self.save()
                 self.save_if_asked()
-            if self.iteration and not self.save_failure:
-                logger.error("the data failed after iteration %d; --resume goes on from there", self.iteration)
+                if not self.save_failure:
+                    logger.error("the data failed after iteration %d; --resume goes on from there", self.iteration)
             raise
 
     def train_step(self, batch: Batch) -> Computed:
@@ -423,6 +425,7 @@ class Runner:
 
     def save_if_asked(self) -> None:
         """Write one checkpoint, however many hooks asked for it."""
+        settle(self)
         if self._save_asked:
             self._save_asked = False
             save(self)

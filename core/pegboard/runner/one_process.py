@@ -55,6 +55,10 @@ class OneProcess:
         """That this process has spent on waiting for others."""
         return 0.0
 
+    def waited_share(self) -> float:
+        """Of the time of a step, what it waits for gradients to be joined."""
+        return 0.0
+
     def want_stop(self, run: "Runner", reason: str, interrupted: bool) -> None:
         """A hook, or a signal, ends the run, once all processes know."""
         run.stop_reason = run.stop_reason or reason

@@ -163,7 +163,7 @@ def _lengths(run: "Runner") -> None:
     run.epochs = sum(length.count for length in lengths) if counts_epochs else None
     run.val_every = run.builder.duration("val_every")
     run.val_iterations = run.val_every.count if run.val_every.unit == "iters" and run.val_loader else NEVER
-    run.speed = Speed(run.total_iterations, run.ranks.seconds)
+    run.speed = Speed(run.total_iterations, run.ranks.seconds, run.ranks.waited_share)
 
 
 def _parts(run: "Runner", fresh: bool) -> None:

@@ -53,7 +53,8 @@ class Ranks:
         self._counts: list[int] = []  # samples of the batch at hand that each rank has
         self._index = torch.zeros(0, dtype=torch.int64)  # and which they are
         self._looked: list[bool] = []  # which parameters learned when those without a gradient were looked for
-        self._seconds, self._steps = 0.0, 0  # spent on communication; and steps whose share the strategy has not told
+        self._seconds = 0.0  # spent on communication, beside that of the strategy
+        self._pieces_a_step = 1
 
     # -- batches -------------------------------------------------------------------------------------------------
 
@@ -93,7 +94,7 @@ class Ranks:
                 values[name] = values[name] + value.detach() if name in values else value.detach()
             if number > surplus:
                 kept.append(computed)
-        self._steps += 1
+        self._pieces_a_step = len(pieces)
         self._name_unused(run)
         outputs = kept[0].outputs if len(kept) == 1 else _joined([one.outputs for one in kept])
         return self._whole(batch, values, outputs, kept[0])
@@ -241,12 +242,13 @@ class Ranks:
         run.interrupted = run.interrupted or bool(interrupted)
 
     def seconds(self) -> float:
-        """That this rank has spent so far on sending, receiving and waiting for the others, while nothing else went on.
-
-        Beside the calls of this file that is what the strategy says of its own.
-        """
-        self._seconds, self._steps = self._seconds + self._steps * self.strategy.seconds_a_step(), 0
+        """That this rank has spent so far on sending, receiving and waiting, what the strategy does left out."""
         return self._seconds
+
+    def waited_share(self) -> float:
+        """Of the time of a step beside that: what it waits for gradients to be joined, by the strategy's sample."""
+        waited, computed = self.strategy.waited_and_computed()
+        return waited / (waited + self._pieces_a_step * computed) if waited else 0.0
 
     @contextmanager
     def _clock(self) -> Iterator[None]:

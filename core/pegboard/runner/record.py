@@ -18,6 +18,7 @@ from pegboard.errors import PegboardError
 from pegboard.pictures import Pictures
 from pegboard.runner.environment import environment, versions
 from pegboard.runner.folder import new_folder, point_latest, replace_text, write_json
+from pegboard.runner.state import settle
 
 if TYPE_CHECKING:
     from pegboard.runner.loop import Runner
@@ -109,6 +110,7 @@ def kept(run: "Runner") -> Iterator[None]:
                 logger.debug("another rank has ended: %s", error)
             else:
                 logger.debug("the run failed", exc_info=True)
+            _let_be_saved(run)
             run.call("on_exception", error=error)
             if distributed.is_lost(error):
                 raise PeerLost(
@@ -130,6 +132,14 @@ def kept(run: "Runner") -> Iterator[None]:
             _write_summary(run)
             _warn_of_stand_in(run)
             logger.info("%s; everything is in %s%s", run.stop_reason or outcome, run.folder, _report(run))
+
+
+def _let_be_saved(run: "Runner") -> None:
+    """Wait for a checkpoint that is being written when the run fails; what fails it too is not what is to be told."""
+    try:
+        settle(run, wait=True)
+    except Exception as error:  # noqa: BLE001  # said, and the error that ends the run is the one to raise
+        logger.debug("the checkpoint that was being written is not listed: %s", error)
 
 
 def _report(run: "Runner") -> str:

@@ -12,6 +12,10 @@ WARM_UP = 10  # iterations that the first kernels, caches and clocks take to set
 class Speed:
     """Images a second in training, validation and saving left out.
 
+    Args:
+        communicated: seconds so far that only went into sending to other ranks and waiting for them.
+        waited_share: of the rest of a step's time, that in which gradients were waited for, by a sample.
+
     Attributes:
         recent: over the last stretch between two readings; 0 before the first.
         steady: over the whole run after the warm-up; 0 if it never got there.
@@ -20,9 +24,11 @@ class Speed:
         seconds_left: until the end of training at the steady pace; None while that is unknown.
     """
 
-    def __init__(self, total_iterations: int, communicated: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self, total_iterations: int, communicated: Callable[[], float], waited_share: Callable[[], float]
+    ) -> None:
         self.total = total_iterations
-        self._communicated = communicated
+        self._communicated, self._waited_share = communicated, waited_share
         self.recent = self.steady = 0.0
         self.seconds_left: float | None = None
         self._last = (0.0, 0, 0)  # clock, iteration and images at the last reading
@@ -70,8 +76,8 @@ class Speed:
             self._images += trained
             self._seconds += seconds
             self._steady_wait += self._waited
-            # What a strategy tells is a sample, taken for all steps: more than the time itself would be its error.
-            self._steady_talk += min(seconds, self._spoken - spoken_before)
+            spoken = self._spoken - spoken_before
+            self._steady_talk += spoken + self._waited_share() * (seconds - spoken - self._waited)
             self.steady = self._images / self._seconds
             self.seconds_left = (self.total - iteration) * (seconds / iterations)
         self._waited = 0.0

@@ -175,7 +175,8 @@ def _alien(value: Any) -> str:
 
 
 def save(run: "Runner") -> None:
-    """Write a checkpoint; where the disk refuses it, the next record tries again."""
+    """Write a checkpoint, or begin to; where the disk refuses it, the next record tries again."""
+    settle(run, wait=True)
     try:
         state = gather(run)
         non_finite.stop(run)
@@ -183,9 +184,34 @@ def save(run: "Runner") -> None:
         run.call("before_checkpoint", state=state)
         state["hooks"] = gather_hooks(run)  # after the call: a hook may bring its own state up to date there
         path = run.ranks.strategy.save(run.checkpoints, state, run.keep_checkpoints)
-    except OSError as error:  # a full disk may be freed; the older checkpoints stay
-        run.save_failure = f"the state at iteration {run.iteration} could not be saved: {error}"
-        logger.error("%s; training goes on, and the next record tries again", run.save_failure)
+    except OSError as error:
+        _refused(run, run.iteration, error)
         return
-    run.save_failure = ""
+    run.saving = (run.iteration, path)
+    settle(run)
+
+
+def settle(run: "Runner", wait: bool = False) -> None:
+    """Has the strategy written the checkpoint that it writes beside training, or has the disk refused it?
+
+    Args:
+        wait: until one or the other is so.
+    """
+    if run.saving is None:
+        return
+    iteration, path = run.saving
+    try:
+        if not run.ranks.strategy.saved(wait):
+            return
+    except OSError as error:
+        _refused(run, iteration, error)
+        return
+    run.saving, run.save_failure = None, ""
     run.call("after_checkpoint", path=path)
+
+
+def _refused(run: "Runner", iteration: int, error: OSError) -> None:
+    """A full disk may be freed; the older checkpoints stay."""
+    run.saving = None
+    run.save_failure = f"the state at iteration {iteration} could not be saved: {error}"
+    logger.error("%s; training goes on, and the next record tries again", run.save_failure)

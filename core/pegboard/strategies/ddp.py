@@ -34,13 +34,14 @@ class DDP(Strategy):
         with nullcontext() if last else wrapped.no_sync():  # joined once an optimizer step
             yield wrapped
 
-    def seconds_a_step(self) -> float:
+    def waited_and_computed(self) -> tuple[float, float]:
         """What DDP did not hide behind the backward pass, by torch's own sample of every hundredth step."""
         if self._wrapped is None:
-            return 0.0
+            return 0.0, 0.0
         times = self._wrapped._get_ddp_logging_data()  # type: ignore[no-untyped-call]
         shown = times.get("backward_comm_time", 0) - times.get("backward_compute_comm_overlap_time", 0)
-        return max(0.0, float(shown)) / 1e9
+        computed = times.get("forward_compute_time", 0) + times.get("backward_compute_time", 0)
+        return max(0.0, float(shown)) / 1e9, max(0.0, float(computed)) / 1e9
 
     def _current(self, step: "Step") -> DistributedDataParallel:
         """The step as DDP has it: anew where parameters were frozen, or let loose, since the last one."""

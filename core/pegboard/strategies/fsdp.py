@@ -1,7 +1,9 @@
 """Each rank holds a part of the model: torch's fully_shard (FSDP2)."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -47,6 +49,8 @@ class FSDP(Strategy):
         reduce_dtype: number format in which gradients are joined; fp32 unless given.
         reshard: part a layer again after its forward pass, to gather it a second time for the backward pass; without,
             faster and larger.
+        async_save: write checkpoints beside training, from a copy of the rank's own part in the memory of the CPU;
+            without, training waits for the disk, and no copy is made.
 
     Raises:
         ConfigError: a pattern of ``wrap`` means no module.
@@ -63,12 +67,18 @@ class FSDP(Strategy):
         param_dtype: Literal["bf16", "fp16", "fp32"] | None = None,
         reduce_dtype: Literal["bf16", "fp16", "fp32"] | None = None,
         reshard: bool = True,
+        async_save: bool = True,
     ) -> None:
         self.patterns = [wrap] if isinstance(wrap, str) else list(wrap)
         self.param_dtype = FORMATS[param_dtype] if param_dtype else None
         self.reduce_dtype = FORMATS[reduce_dtype] if reduce_dtype else torch.float32 if param_dtype else None
         self.reshard = reshard
+        self.async_save = async_save
         self.mesh: Any = None
+        self._cpus: Any = None  # the same ranks, for copies that wait to be written
+        self._group: Any = None  # and once more, for the thread that writes them
+        self._writer: ThreadPoolExecutor | None = None
+        self._saving: Future[None] | None = None
         self.shapes: dict[str, torch.Size] = {}  # of the parameters, whole
 
     # -- what cannot be ------------------------------------------------------------------------------------------------
@@ -171,19 +181,49 @@ class FSDP(Strategy):
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 
     def save(self, checkpoints: Checkpoints, state: dict[str, Any], keep: int) -> Path:
-        path = checkpoints.path_of(state["iteration"])
+        begun = time.time()
+        if self.async_save:
+            self._writer = self._writer or self._hired()
+            copy = shards.copied(state, self._cpus)
+            self._saving = self._writer.submit(self._write, checkpoints, copy, keep, begun)
+        else:
+            self._write(checkpoints, state, keep, begun)
+        return checkpoints.path_of(state["iteration"])
+
+    def _hired(self) -> ThreadPoolExecutor:
+        """A thread that writes, and the ranks once more, for it to talk to those of the others."""
+        from torch.distributed.device_mesh import init_device_mesh
+
+        self._cpus = init_device_mesh("cpu", (dist.get_world_size(),))
+        self._group = dist.new_group(backend="gloo", timeout=distributed.timeout())
+        on_gpu = self.mesh.device_type == "cuda"  # each thread begins with the first one
+        chosen = (torch.cuda.set_device, (torch.cuda.current_device(),)) if on_gpu else (None, ())
+        return ThreadPoolExecutor(1, "checkpoint", *chosen)
+
+    def saved(self, wait: bool) -> bool:
+        if self._saving is None:
+            return True
+        if not wait and not self.everywhere(torch.tensor(self._saving.done())):
+            return False
+        saving, self._saving = self._saving, None
+        saving.result()
+        return True
+
+    def _write(self, checkpoints: Checkpoints, state: dict[str, Any], keep: int, begun: float) -> None:
+        """The files of all ranks, then the checkpoint that lists them; all ranks talk in a group of their own."""
         parts = {where: value for where, value in shards.leaves(state) if shards.is_part(value)}
         named: dict[str, tuple[Any, ...]] = {}
         for where in parts:
             name = ".".join(map(str, where))
             named[f"{name}'" if name in named else name] = where  # a hook may have a dot in its name
-        folder = distributed.from_first(shards.free_name(checkpoints.folder, path.stem))
-        files = shards.write(checkpoints.folder / folder, {name: parts[where] for name, where in named.items()})
-        if distributed.is_first():
-            rest = shards.replaced(state, dict.fromkeys(parts))
-            rest[shards.KEY] = {"folder": folder, "files": files, "paths": {n: list(p) for n, p in named.items()}}
-            checkpoints.save(rest, keep)
-        return path
+        stem = checkpoints.path_of(state["iteration"]).stem
+        folder = distributed.together(lambda: shards.free_name(checkpoints.folder, stem), self._group)[0]
+        tensors = {name: parts[where] for name, where in named.items()}
+        files = shards.write(checkpoints.folder / folder, tensors, self._group)
+        rest = shards.replaced(state, dict.fromkeys(parts))
+        rest[shards.KEY] = {"folder": folder, "files": files, "paths": {n: list(p) for n, p in named.items()}}
+        first = distributed.is_first()
+        distributed.together(lambda: checkpoints.save(rest, keep, begun) if first else None, self._group)
 
     def load(self, state: Mapping[str, Any]) -> dict[str, Any]:
         from torch.distributed.tensor import Shard, distribute_tensor, empty

@@ -53,9 +53,12 @@ class Strategy:
         """
         yield step
 
-    def seconds_a_step(self) -> float:
-        """How long a rank lately waited in a step while gradients were joined, by a sample; 0 where that is unknown."""
-        return 0.0
+    def waited_and_computed(self) -> tuple[float, float]:
+        """Seconds of the last piece of a step, by a sample: waiting for gradients to be joined, and computing.
+
+        Both are 0 where they are unknown; those of one step, so that their sum is its time.
+        """
+        return 0.0, 0.0
 
     def evaluated(self, step: "Step", batch: Batch) -> "Computed":
         """What the step gives without gradients; called under ``torch.inference_mode()``."""
@@ -70,14 +73,24 @@ class Strategy:
         return flags
 
     def save(self, checkpoints: Checkpoints, state: dict[str, Any], keep: int) -> Path:
-        """Write a checkpoint, then list it.
+        """Write a checkpoint, then list it; or begin to, and let ``saved`` say when that is done.
 
         Raises:
-            OSError: the disk refuses it; what was there before stays.
+            OSError: the disk refuses it, of whichever rank; what was there before stays.
         """
-        if distributed.is_first():
-            checkpoints.save(state, keep)
+        distributed.together(lambda: checkpoints.save(state, keep) if distributed.is_first() else None)
         return checkpoints.path_of(state["iteration"])
+
+    def saved(self, wait: bool) -> bool:
+        """Is the checkpoint that ``save`` began listed? The same answer on every rank; the next is not begun before.
+
+        Args:
+            wait: until it is, so that the answer is yes.
+
+        Raises:
+            OSError: as ``save``.
+        """
+        return True
 
     def load(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """A checkpoint's contents with its tensors as this strategy holds them, whichever strategy has saved it."""
