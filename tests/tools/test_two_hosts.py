@@ -172,6 +172,29 @@ def test_a_cut_line_ends_the_run_and_it_goes_on_to_the_same_bits(
     assert_same(folder, whole)
 
 
+def test_a_line_that_stays_cut_ends_both_torchruns(hosts: list[Host], folder: Path) -> None:
+    """The one that is cut off waits for as long as Linux sends again what is not answered: a quarter of an hour."""
+    resend(hosts[1], 5)
+    running = half_way(hosts, folder)
+    try:
+        cut(hosts, folder)
+        began = time.monotonic()
+        for status, said in ends(running, 60):
+            assert status == 1, said
+        print(f"the torchruns have ended {time.monotonic() - began:.0f} s later")
+    finally:
+        on_line(hosts[0], "up")
+        resend(hosts[1], 15)
+
+
+def resend(host: Host, times: int) -> None:
+    """Set how often a machine sends what nobody answers before it takes the connection for lost."""
+    words = [*host.enter, "sysctl", "-w", f"net.ipv4.tcp_retries2={times}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"{' '.join(words)}: {done.stderr.strip()}")
+
+
 def test_a_line_that_is_back_starts_the_ranks_again(
     hosts: list[Host], folder: Path, whole: dict[str, torch.Tensor]
 ) -> None:
