@@ -8,13 +8,19 @@ import atexit
 import logging
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from uuid import uuid4
 
 from pegboard.errors import PegboardError
+
+if TYPE_CHECKING:
+    from torch.distributed import Store
 
 logger = logging.getLogger("pegboard")
 
@@ -117,7 +123,6 @@ def join() -> Place | None:
         return None
     import torch
     import torch.distributed as dist
-    from torch._C._distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
     if dist.is_initialized():
@@ -127,8 +132,8 @@ def join() -> Place | None:
     os.environ.setdefault("MASTER_PORT", str(here.port))
     logger.info("rank %d of %d meets the others at %s:%d", here.rank, here.world, here.address, here.port)
     try:
-        meeting, _, _ = next(rendezvous("env://", here.rank, here.world))
-        store = PrefixStore(f"attempt {attempt()}", meeting)  # torchrun keeps one store for all its attempts
+        meeting, _, _ = next(rendezvous("env://", here.rank, here.world, timeout=timeout()))
+        store = _of_this_attempt(meeting, here) if launch() else meeting
         world, rank = here.world, here.rank
         dist.init_process_group(backend, timeout=timeout(), store=store, rank=rank, world_size=world)
     except (RuntimeError, ValueError) as error:
@@ -137,6 +142,32 @@ def join() -> Place | None:
         ) from error
     atexit.register(_leave)
     return here
+
+
+def _of_this_attempt(store: "Store", here: Place) -> "Store":
+    """A part of the store that no earlier attempt has written to, the same on every rank of this one.
+
+    torchrun keeps one store for all its attempts, and TORCHELASTIC_RESTART_COUNT does not tell them apart: each torchrun
+    counts the failures of its own ranks, and one that only follows another's counts none. So rank 0 makes up a name, and
+    tells it to whoever asks until all have heard; what is left of earlier attempts neither asks again nor hears.
+    """
+    from torch._C._distributed_c10d import PrefixStore
+
+    if here.rank:
+        question = uuid4().hex
+        store.set(f"asks {here.rank}", question)
+        name = store.get(f"answer to {question}").decode()
+        store.set(f"{name} heard {here.rank}", "")
+        return PrefixStore(name, store)
+    name, missing, began = uuid4().hex, set(range(1, here.world)), time.monotonic()
+    while missing:
+        for rank in [rank for rank in missing if store.check([f"asks {rank}"])]:
+            store.set(f"answer to {store.get(f'asks {rank}').decode()}", name)
+        missing = {rank for rank in missing if not store.check([f"{name} heard {rank}"])}
+        if time.monotonic() - began > timeout().total_seconds():
+            raise RuntimeError(f"rank {', '.join(map(str, sorted(missing)))} did not come")
+        time.sleep(0.02)
+    return PrefixStore(name, store)
 
 
 def timeout(environ: Mapping[str, str] = os.environ) -> timedelta:
@@ -214,16 +245,16 @@ def of_each(value: T) -> list[T]:
 
 
 def launch(environ: Mapping[str, str] = os.environ) -> str | None:
-    """What the attempts of one torchrun have in common; None where another launcher, or none, has started this."""
+    """Which torchrun has started this process, the same on all its attempts; None where another launcher, or none, has."""
     if "TORCHELASTIC_RUN_ID" not in environ:
         return None
-    given = environ["TORCHELASTIC_RUN_ID"]
-    return given if given != "none" else f"process {os.getppid()}"
+    own = Path(environ.get("TORCHELASTIC_ERROR_FILE", "")).parts[-5:-3]  # .../attempt_N/RANK/error.json
+    return "/".join(own) or f"process {os.getppid()} of {socket.gethostname()}"
 
 
-def attempt(environ: Mapping[str, str] = os.environ) -> int:
-    """How often torchrun has started the ranks again after a failure."""
-    return _number(environ, "TORCHELASTIC_RESTART_COUNT", 0)
+def launches() -> list[str]:
+    """The torchruns that have started the ranks of this run, one a machine; asked by all ranks at once."""
+    return sorted({one for one in of_each(launch()) if one is not None})
 
 
 def barrier() -> None:

@@ -1,5 +1,6 @@
 """What launchers say of a run's processes, and how a batch is shared among them."""
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,7 +11,7 @@ from pegboard import Config, PegboardError
 from pegboard.config import batch_size, check
 from pegboard.data.batch import Batch
 from pegboard.data.share import Share
-from pegboard.distributed import Place, attempt, place, threads, timeout
+from pegboard.distributed import Place, launch, place, threads, timeout
 from tests import runs
 
 TORCHRUN = {
@@ -59,9 +60,18 @@ def test_a_launcher_that_says_it_by_halves(changes: Mapping[str, str | None], me
         place(environ)
 
 
-def test_attempts_and_threads() -> None:
-    assert attempt({}) == 0
-    assert attempt({"TORCHELASTIC_RESTART_COUNT": "2"}) == 2
+def test_a_torchrun_is_known_by_the_folder_that_it_makes() -> None:
+    def of(file: str) -> str | None:
+        return launch({"TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_ERROR_FILE": file})
+
+    assert launch({}) is None
+    first = of("/tmp/torchelastic_a1/none_b2/attempt_0/0/error.json")
+    assert first == "torchelastic_a1/none_b2" == of("/tmp/torchelastic_a1/none_b2/attempt_1/1/error.json")
+    assert first != of("/tmp/torchelastic_a1/none_c3/attempt_0/0/error.json")
+    assert str(os.getppid()) in str(of(""))  # torchrun --log-dir /dev/null
+
+
+def test_threads() -> None:
     here = Place(0, 2, 0, 10_000, "a", 1)
     assert threads(here, {}) == threads(here, {"OMP_NUM_THREADS": "1"}) == 1
     assert threads(here, {"OMP_NUM_THREADS": "3"}) is None

@@ -6,6 +6,7 @@ only two torchruns of one machine are tried.
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -43,14 +44,16 @@ class Host(NamedTuple):
     address: str
 
     def start(
-        self, folder: Path, endpoint: str, *arguments: str, is_host: bool | None = None, **more: str
+        self, folder: Path, endpoint: str, *arguments: str, is_host: bool | None = None, restarts: int = 0, **more: str
     ) -> subprocess.Popen[str]:
         """Its torchrun, which has one process of the two."""
         command = [*self.enter, sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
         command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint, "--rdzv-id", "7"]
         if is_host is None:  # torch would ask for the address of the host's name
             is_host = endpoint.startswith(f"{self.address}:")
-        command += ["--rdzv-conf", f"is_host={is_host}", "--local-addr", self.address]
+        heard = "keep_alive_interval=1,read_timeout=10"  # a machine that is not heard of for three seconds is lost
+        command += ["--rdzv-conf", f"is_host={is_host},{heard}", "--local-addr", self.address]
+        command += ["--max-restarts", str(restarts)]
         command += [str(one_host.ROOT / "tools" / "train.py"), "config.py", *arguments]
         environment = os.environ | {"GLOO_SOCKET_IFNAME": self.device, "PEGBOARD_TIMEOUT": str(PATIENCE)} | more
         return subprocess.Popen(
@@ -65,7 +68,7 @@ def ip(*words: str) -> None:
         pytest.skip(f"no network namespaces here: ip {' '.join(words)}: {done.stderr.strip()}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hosts() -> Iterator[list[Host]]:
     """Two machines with a line between them."""
     if shutil.which("ip") is None:
@@ -90,9 +93,13 @@ def hosts() -> Iterator[list[Host]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "parts.py").write_text(one_host.PARTS + WAITS)
-    (tmp_path / "config.py").write_text(one_host.CONFIG + "hooks['waits'] = dict(type='Waits')\n")
-    return tmp_path
+    return filled(tmp_path)
+
+
+def filled(folder: Path) -> Path:
+    (folder / "parts.py").write_text(one_host.PARTS + WAITS)
+    (folder / "config.py").write_text(one_host.CONFIG + "hooks['waits'] = dict(type='Waits')\n")
+    return folder
 
 
 def ends(running: list[subprocess.Popen[str]], seconds: float = 240) -> list[tuple[int, str]]:
@@ -111,45 +118,138 @@ def both(hosts: list[Host], folder: Path, *arguments: str) -> None:
         assert status == 0, said
 
 
+@pytest.fixture(scope="module")
+def whole(hosts: list[Host], tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """The weights of a run on both machines that nothing disturbs."""
+    folder = filled(tmp_path_factory.mktemp("whole"))
+    both(hosts, folder, "--work-dir", "run")
+    return one_host.weights(folder / "run")
+
+
+def half_way(hosts: list[Host], folder: Path, restarts: int = 0, **more: str) -> list[subprocess.Popen[str]]:
+    """A run on both machines whose ranks wait in iteration 15 until there is a file ``cut``."""
+    endpoint = f"{hosts[0].address}:29400"
+    options = {"restarts": restarts, "WAIT": "1", **more}
+    running = [host.start(folder, endpoint, "--work-dir", "run", **options) for host in hosts]  # type: ignore[arg-type]
+    while not all((folder / f"waits{rank}").exists() for rank in (0, 1)):
+        assert all(process.poll() is None for process in running), ends(running)
+        time.sleep(0.1)
+    return running
+
+
 def on_line(host: Host, state: str) -> None:
     """Set a machine's end of the line up or down."""
     ip("-n", host.enter[-1], "link", "set", "line", state)
 
 
-def test_a_cut_line_ends_the_run_and_it_goes_on_to_the_same_bits(hosts: list[Host], folder: Path) -> None:
-    """The ranks end within PEGBOARD_TIMEOUT; the torchrun that is cut off does when it hears of the other again."""
-    both(hosts, folder, "--work-dir", "whole")
-    endpoint = f"{hosts[0].address}:29400"
-    running = [host.start(folder, endpoint, "--work-dir", "cut_off", WAIT="1") for host in hosts]
-    while not all((folder / f"waits{rank}").exists() for rank in (0, 1)):
-        assert all(process.poll() is None for process in running), ends(running)
-        time.sleep(0.1)
+def cut(hosts: list[Host], folder: Path) -> None:
+    """Cut the line, and wait for the end of the ranks: within PEGBOARD_TIMEOUT, and a little."""
     on_line(hosts[0], "down")
     began = time.monotonic()
     (folder / "cut").touch()
-    logs = [folder / "cut_off" / name for name in ("log.txt", "log_rank1.txt")]
-    while not all("failed; everything is in cut_off" in log.read_text() for log in logs):
+    logs = [folder / "run" / name for name in ("log.txt", "log_rank1.txt")]
+    while not all("failed; everything is in run" in log.read_text() for log in logs):
         assert time.monotonic() - began < PATIENCE + 30
         time.sleep(0.1)
     print(f"the ranks have ended after {time.monotonic() - began:.0f} s")
+
+
+def assert_same(folder: Path, whole: dict[str, torch.Tensor]) -> None:
+    assert all(torch.equal(whole[name], weight) for name, weight in one_host.weights(folder / "run").items())
+
+
+def test_a_cut_line_ends_the_run_and_it_goes_on_to_the_same_bits(
+    hosts: list[Host], folder: Path, whole: dict[str, torch.Tensor]
+) -> None:
+    """The ranks end within PEGBOARD_TIMEOUT; the torchrun that is cut off does when it hears of the other again."""
+    running = half_way(hosts, folder)
+    cut(hosts, folder)
     on_line(hosts[0], "up")
     for status, said in ends(running, 180):
         assert status == 1, said
-    print(f"both torchruns have ended after {time.monotonic() - began:.0f} s")
-    assert (folder / "cut_off" / "checkpoints" / "iteration_00000014.pt").is_file()
-    both(hosts, folder, "--work-dir", "cut_off", "--resume", "cut_off")
-    whole, again = (one_host.weights(folder / name) for name in ("whole", "cut_off"))
-    assert all(torch.equal(whole[name], weight) for name, weight in again.items())
+    assert (folder / "run" / "checkpoints" / "iteration_00000014.pt").is_file()
+    both(hosts, folder, "--work-dir", "run", "--resume", "run")
+    assert_same(folder, whole)
 
 
-def test_two_torchruns_of_one_machine(folder: Path) -> None:
-    """Where no network can be made: two agents all the same, which meet at a port of this machine."""
+def test_a_line_that_stays_cut_ends_both_torchruns(hosts: list[Host], folder: Path) -> None:
+    """The one that is cut off waits for as long as Linux sends again what is not answered: a quarter of an hour."""
+    resend(hosts[1], 5)
+    running = half_way(hosts, folder)
+    try:
+        cut(hosts, folder)
+        began = time.monotonic()
+        for status, said in ends(running, 60):
+            assert status == 1, said
+        print(f"the torchruns have ended {time.monotonic() - began:.0f} s later")
+    finally:
+        on_line(hosts[0], "up")
+        resend(hosts[1], 15)
+
+
+def resend(host: Host, times: int) -> None:
+    """Set how often a machine sends what nobody answers before it takes the connection for lost."""
+    words = [*host.enter, "sysctl", "-w", f"net.ipv4.tcp_retries2={times}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"{' '.join(words)}: {done.stderr.strip()}")
+
+
+def test_a_line_that_is_back_starts_the_ranks_again(
+    hosts: list[Host], folder: Path, whole: dict[str, torch.Tensor]
+) -> None:
+    running = half_way(hosts, folder, restarts=3)
+    cut(hosts, folder)
+    on_line(hosts[0], "up")
+    said = ends(running, 180)
+    assert [status for status, _ in said] == [0, 0], said
+    assert "resumed at iteration 14 of 24" in said[0][1]
+    assert_same(folder, whole)
+
+
+def test_a_machine_that_is_lost_may_be_replaced(
+    hosts: list[Host], folder: Path, whole: dict[str, torch.Tensor]
+) -> None:
+    """As if it had been switched off and on: its torchrun and its ranks are killed, and a new torchrun comes."""
+    alone = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}  # or torch gives the new one no place to meet the old at
+    running = half_way(hosts, folder, restarts=3, **alone)
+    kill(running[1])
+    (folder / "cut").touch()
+    again = hosts[1].start(folder, f"{hosts[0].address}:29400", "--work-dir", "run", restarts=3, **alone)
+    said = ends([running[0], again], 180)
+    assert [status for status, _ in said] == [0, 0], said
+    assert "resumed at iteration 14 of 24" in said[0][1]
+    assert_same(folder, whole)
+
+
+def kill(torchrun: subprocess.Popen[str]) -> None:
+    """By SIGKILL, with its ranks."""
+    tasks = Path(f"/proc/{torchrun.pid}/task/{torchrun.pid}/children")
+    for process in [torchrun.pid, *map(int, tasks.read_text().split())]:
+        os.kill(process, signal.SIGKILL)
+    torchrun.communicate()
+
+
+def test_a_killed_rank_starts_those_of_the_other_torchrun_again_too(folder: Path) -> None:
+    """On one machine: two agents, each of which counts the failures of its own ranks only."""
+    options = ["--work-dir", "run", "--cfg-options", "how='SIGKILL'"]
+    said = ends(two_here(folder, *options, restarts=1))
+    assert [status for status, _ in said] == [0, 0], said
+    assert "resumed at iteration 14 of 24" in said[0][1] + said[1][1]
+
+
+def two_here(folder: Path, *arguments: str, restarts: int = 0) -> list[subprocess.Popen[str]]:
+    """Two torchruns of this machine, which meet at one of its ports."""
     here = Host([], "lo", "127.0.0.1")
     with socket.socket() as found:
         found.bind((here.address, 0))
         endpoint = f"{here.address}:{found.getsockname()[1]}"
-    running = [here.start(folder, endpoint, "--work-dir", "two", is_host=number == 0) for number in range(2)]
-    for status, said in ends(running):
+    return [here.start(folder, endpoint, *arguments, is_host=first, restarts=restarts) for first in (True, False)]
+
+
+def test_two_torchruns_of_one_machine(folder: Path) -> None:
+    """Where no network can be made."""
+    for status, said in ends(two_here(folder, "--work-dir", "two")):
         assert status == 0, said
     status, said = one_host.train(folder, "one")
     assert status == 0, said

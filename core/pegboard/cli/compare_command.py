@@ -14,7 +14,7 @@ from pegboard.recorded import Recorded, read_run
 
 # Of environment.json: what belongs to the data; and what says only when and where a run was made.
 DATA = ("data", "data_fingerprint", "data_contents")
-IDLE = ("command", "working_directory", "config_file", "process")
+IDLE = ("command", "working_directory", "config_file", "process", "launches")
 RESULTS = ("exit", "stop_reason", "epochs", "iterations", "final", "best", "images_per_second", "wall_seconds")
 WIDEST = 48  # characters of a value in the table
 

@@ -64,16 +64,19 @@ def _start(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, 
     """The run folder, and the state to go on from; of several ranks the first one looks."""
     from pegboard import checkpoint
 
-    folder, path, state = _where(arguments, config) if distributed.is_first() else (None, None, None)
+    launches = distributed.launches()
+    folder, path, state = _where(arguments, config, launches) if distributed.is_first() else (None, None, None)
     folder, path = distributed.from_first((folder, path))
     return folder, checkpoint.load(path, whole=False) if path is not None and state is None else state
 
 
-def _where(arguments: argparse.Namespace, config: Config) -> tuple[Path | None, Path | None, dict[str, Any] | None]:
+def _where(
+    arguments: argparse.Namespace, config: Config, launches: list[str]
+) -> tuple[Path | None, Path | None, dict[str, Any] | None]:
     """The run folder, and the checkpoint to go on from with its contents."""
     work_dir = arguments.work_dir or config.values.get("work_dir")
     folder = Path(work_dir) if work_dir else None
-    begun = _begun(folder, arguments, config) if distributed.attempt() else None
+    begun = _begun(folder or _latest(arguments, config), launches)
     if arguments.resume is None and begun is None:
         return folder, None, None
     from pegboard import checkpoint
@@ -98,11 +101,17 @@ def _name(arguments: argparse.Namespace, config: Config) -> str:
     return str(config.values.get("name") or Path(arguments.config).stem)
 
 
-def _begun(folder: Path | None, arguments: argparse.Namespace, config: Config) -> Path | None:
-    """The run folder of the attempt that torchrun makes again; None where it had not come so far."""
-    found = folder or (Path("runs") / _name(arguments, config) / "latest").resolve()
+def _latest(arguments: argparse.Namespace, config: Config) -> Path:
+    return (Path("runs") / _name(arguments, config) / "latest").resolve()
+
+
+def _begun(folder: Path, launches: list[str]) -> Path | None:
+    """The run folder, if the ranks of a torchrun that is still there have begun the run in it; else None.
+
+    Of several torchruns one may have been lost, and another may have come in its place.
+    """
     try:
-        known = json.loads((found / "environment.json").read_text(encoding="utf-8"))
+        known = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if known.get("launch") == distributed.launch() else None
+    return folder if set(known.get("launches") or ()) & set(launches) else None

@@ -40,7 +40,7 @@ def environment(run: "Runner") -> dict[str, Any]:
     return {
         "command": sys.argv,
         "ranks": run.builder.world,
-        "launch": distributed.launch(),
+        "launches": distributed.launches(),
         "process": os.getpid(),
         "working_directory": os.getcwd(),  # noqa: PTH109  # as text
         "config_file": str(file.resolve()) if file else None,
