@@ -269,6 +269,29 @@ class Fails(Hook):
         raise RuntimeError("no luck")
 
 
+class OfMasks(Forgets):
+    """It is made for masks, and says so of all else."""
+
+    state = ("count",)
+
+    def after_val_iter(self, run: Runner, batch: Batch, outputs: Any) -> None:
+        if batch.targets.ndim != 3 or outputs.ndim != 4:
+            raise PegboardError(f"expected masks (B, H, W), got targets {tuple(batch.targets.shape)}")
+
+
+class ForgetsMasks(OfMasks):
+    """It is made for masks, and a resume forgets its count."""
+
+    state = ()
+
+
+class FailsDifferently(OfMasks):
+    """It can do with nothing."""
+
+    def after_val(self, run: Runner, metrics: Mapping[str, float]) -> None:
+        raise RuntimeError("no luck with masks")
+
+
 class Nudges(Hook):
     """It changes a gradient by the least that it can."""
 
@@ -381,7 +404,7 @@ class Idles(torch.optim.Optimizer):
 
 @pytest.mark.parametrize(
     ("board", "factory"),
-    [("hooks", Remembers), ("hooks", Passing), ("hooks", Steers), ("datasets", Outlines)],
+    [("hooks", Remembers), ("hooks", Passing), ("hooks", Steers), ("hooks", OfMasks), ("datasets", Outlines)],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_sound_part_is_not_accused(board: str, factory: Any, boards: None) -> None:
@@ -410,6 +433,8 @@ BROKEN = [
     ("hooks", Forgets, "resumes", "forgot.*'count'"),
     ("hooks", Ignores, "resumes", "did not take back"),
     ("hooks", Fails, "resumes", "failed in a run.*no luck"),
+    ("hooks", ForgetsMasks, "resumes", "forgot.*'count'"),
+    ("hooks", FailsDifferently, "resumes", "expected masks.*where each pixel has a class: no luck with masks"),
     ("hooks", Nudges, "leaves training as it is", "changed the model"),
     ("hooks", LeavesEvalMode, "leaves training as it is", "changed the model"),
     ("metrics", LastBatch, "resumes", "the same samples in one"),
