@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pegboard.bridge import Bridge
+    from pegboard.cli.saved_run import SavedRun
     from pegboard.config import Config, Duration
     from pegboard.data import Batch, Loader, Mask, Sampler, Transform
     from pegboard.errors import CheckpointError, ConfigError, DataError, PegboardError, Problem
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "pegboard.bridge": ("Bridge",),
+    "pegboard.cli.saved_run": ("SavedRun",),
     "pegboard.config": ("Config", "Duration"),
     "pegboard.data": ("Batch", "Loader", "Mask", "Sampler", "Transform"),
     "pegboard.errors": ("CheckpointError", "ConfigError", "DataError", "PegboardError", "Problem"),
@@ -93,6 +95,7 @@ __all__ = [
     "Runner",
     "SampleHook",
     "Sampler",
+    "SavedRun",
     "Shown",
     "Strategy",
     "Tracker",

@@ -152,6 +152,26 @@ class Mislabelled:
         return torch.zeros(3, 4, 4, dtype=torch.uint8), 1
 
 
+class Outlines:
+    """Drawn masks, as sound datasets give them."""
+
+    classes = ("ground", "thing")
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Mask]:
+        return torch.full((3, 4, 4), index, dtype=torch.uint8), Mask(torch.eye(4, dtype=torch.uint8))
+
+
+class Fickle(Outlines):
+    """Its masks depend on the process."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Mask]:
+        image, _ = super().__getitem__(index)
+        return image, Mask(torch.full((4, 4), os.getpid()))
+
+
 class Locked(Hook):
     """It holds what no other process can have."""
 
@@ -247,6 +267,29 @@ class Fails(Hook):
 
     def after_val(self, run: Runner, metrics: Mapping[str, float]) -> None:
         raise RuntimeError("no luck")
+
+
+class OfMasks(Forgets):
+    """It is made for masks, and says so of all else."""
+
+    state = ("count",)
+
+    def after_val_iter(self, run: Runner, batch: Batch, outputs: Any) -> None:
+        if batch.targets.ndim != 3 or outputs.ndim != 4:
+            raise PegboardError(f"expected masks (B, H, W), got targets {tuple(batch.targets.shape)}")
+
+
+class ForgetsMasks(OfMasks):
+    """It is made for masks, and a resume forgets its count."""
+
+    state = ()
+
+
+class FailsDifferently(OfMasks):
+    """It can do with nothing."""
+
+    def after_val(self, run: Runner, metrics: Mapping[str, float]) -> None:
+        raise RuntimeError("no luck with masks")
 
 
 class Nudges(Hook):
@@ -359,9 +402,13 @@ class Idles(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None: ...  # type: ignore[override]
 
 
-@pytest.mark.parametrize("factory", [Remembers, Passing, Steers], ids=lambda factory: factory.__name__)
-def test_a_sound_part_is_not_accused(factory: Any, boards: None) -> None:
-    for case in of_part(specimen("hooks", factory)):
+@pytest.mark.parametrize(
+    ("board", "factory"),
+    [("hooks", Remembers), ("hooks", Passing), ("hooks", Steers), ("hooks", OfMasks), ("datasets", Outlines)],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_sound_part_is_not_accused(board: str, factory: Any, boards: None) -> None:
+    for case in of_part(specimen(board, factory)):
         case.run()
 
 
@@ -377,6 +424,7 @@ BROKEN = [
     ("datasets", Mislabelled, "is built from its example", "targets does not say"),
     ("hooks", Locked, "survives spawn", "cannot be sent to another process"),
     ("models", Process, "survives spawn", "another one in a process"),
+    ("datasets", Fickle, "survives spawn", "another one in a process that is started afresh: the target"),
     ("transforms", Batchwise, "does to each sample what it would do to it alone", "sample 0 alone"),
     ("transforms", Drawing, "does to each sample what it would do to it alone", "sample 0 alone"),
     ("transforms", MixesByChance, "does to each sample what it would do to it alone", "a second time"),
@@ -385,6 +433,8 @@ BROKEN = [
     ("hooks", Forgets, "resumes", "forgot.*'count'"),
     ("hooks", Ignores, "resumes", "did not take back"),
     ("hooks", Fails, "resumes", "failed in a run.*no luck"),
+    ("hooks", ForgetsMasks, "resumes", "forgot.*'count'"),
+    ("hooks", FailsDifferently, "resumes", "expected masks.*where each pixel has a class: no luck with masks"),
     ("hooks", Nudges, "leaves training as it is", "changed the model"),
     ("hooks", LeavesEvalMode, "leaves training as it is", "changed the model"),
     ("metrics", LastBatch, "resumes", "the same samples in one"),

@@ -66,6 +66,14 @@ class Mask:
         numbers = [old if old == self.ignore else int(new(old)) for old in known.tolist()]
         return Mask(torch.tensor(numbers, dtype=torch.int64)[where].to(_dtype(numbers, self)), self.ignore)
 
+    def __eq__(self, other: object) -> bool:
+        """The same numbers at every place, and the same ``ignore``."""
+        if not isinstance(other, Mask):
+            return NotImplemented
+        return self.ignore == other.ignore and torch.equal(self.pixels, other.pixels)
+
+    __hash__ = None  # type: ignore[assignment]  # its pixels may be changed
+
     # What the engines do with a tensor of targets, they do with a batch of masks.
 
     def __len__(self) -> int:

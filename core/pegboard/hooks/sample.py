@@ -24,13 +24,16 @@ class Kept(NamedTuple):
 
     Args:
         sample: its place in the dataset.
-        inputs: (C, H, W), as the network gets it.
+        inputs: (C, H, W), as the network gets it, on the run's device.
         truth: its class; None where its target is no class number.
+        target: what the network should give, as the batch has it: a class () or a mask (H, W), int64; on the run's
+            device. None where the batch's targets are no tensor.
     """
 
     sample: int
     inputs: "Tensor"
     truth: int | None
+    target: "Tensor | None" = None
 
 
 class SampleHook(PeriodicHook):
@@ -78,7 +81,7 @@ class SampleHook(PeriodicHook):
         for place, sample in enumerate(batch.index.tolist()):
             if sample in self.wanted and sample not in self.kept:
                 inputs = batch.inputs[place].detach().clone()
-                self.kept[sample] = Kept(sample, inputs, class_of(batch.targets, place))
+                self.kept[sample] = Kept(sample, inputs, class_of(batch.targets, place), _kept(batch.targets, place))
 
     def after_val(self, run: "Runner", metrics: Mapping[str, float]) -> None:
         if not self.is_due(run):
@@ -112,6 +115,10 @@ def evaluating(model: "Module") -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def _kept(targets: Any, place: int) -> "Tensor | None":
+    return targets[place].detach().clone() if hasattr(targets, "detach") else None
 
 
 def class_of(targets: Any, place: int) -> int | None:

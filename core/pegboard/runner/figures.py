@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -29,6 +30,23 @@ class Spoiled(NamedTuple):
 
 def _alone() -> bool:
     return False
+
+
+def as_number(value: Any, what: str) -> float:
+    """What a metric's ``compute()`` gives.
+
+    Raises:
+        PegboardError: it is not one number.
+    """
+    several = isinstance(value, Tensor) and value.numel() != 1
+    if not several:
+        with suppress(TypeError, ValueError):
+            return float(value)
+    given = f"a tensor {tuple(value.shape)}" if several else f"a {type(value).__name__}"
+    raise PegboardError(
+        f"{what} gives {given}; compute() gives one number, and what else it knows is asked of it in a hook's "
+        "after_val: run.metrics[NAME]"
+    )
 
 
 class Figures:
@@ -136,9 +154,7 @@ class Figures:
         values = {name: total / max(1, self.count) for name, total in ({"loss": 0.0} | self.sums).items()}
         for name, metric in self.metrics.items():
             value = metric.compute()
-            if isinstance(value, Tensor) and value.numel() != 1:
-                raise PegboardError(f"metric {name!r} gives {tuple(value.shape)} numbers; one that is logged gives one")
-            values[name] = float(value)
+            values[name] = as_number(value, f"metric {name!r}, {type(metric).__name__},")
         return values
 
     def state_dict(self) -> dict[str, Any]:

@@ -51,7 +51,9 @@ class Runner:
         epoch: epochs completed. position: iterations completed in the current one. iteration: all iterations (an
             iteration is one optimizer step). total_iterations, epochs: the length of the run (epochs is None where
             the config counts iterations). phases, phase: its stages, and the number of the one that goes on.
-        model, step, optimizer, schedules, metrics, hooks: the parts. train_loader, val_loader: the data.
+        model, step, optimizer, schedules, hooks: the parts. train_loader, val_loader: the data.
+        metrics: by name, those of the validation or test that goes on or has just ended, with all that they counted;
+            none while training goes on.
         final, best: the last and best of each ``"train/..."`` and ``"val/..."`` figure; best with its epoch.
         hook_seconds: what each hook has taken so far.
         ranks: the processes that the run is made of.
@@ -118,6 +120,7 @@ class Runner:
         self.pending: dict[str, float | Tensor] = {}
         self.final: dict[str, float] = {}
         self.best: dict[str, tuple[float, int]] = {}
+        self.metrics: Mapping[str, Any] = {}
         self.hooks: dict[str, Hook] = {}
         self.hook_seconds: dict[str, float] = {}
         self._points: dict[str, list[tuple[str, Callable[..., None]]]] = {point: [] for point in POINTS}
@@ -335,11 +338,13 @@ class Runner:
         for schedule in self.schedules:
             schedule.after_metrics(metrics, self.epoch_in_progress)
         self.call("after_val", metrics=metrics)
+        self.metrics = {}  # some hold all that the model gave
 
     def evaluate(self, loader: Loader, split: Literal["val", "test"]) -> dict[str, float] | None:
         """Loss and metrics over a loader's samples, each counted once; None if an interrupt came between."""
         self.step.eval()
-        figures = Figures(self.builder.metrics())
+        self.metrics = self.builder.metrics()
+        figures = Figures(self.metrics)
         self.ranks.same_buffers(self.step)
         with torch.inference_mode():
             for number, batch in enumerate(self.ranks.batches(loader, 0)):

@@ -1,10 +1,13 @@
-"""A hook that is resumed half way ends in the same state; one that watches leaves training as it is."""
+"""A hook that is resumed half way ends in the same state; one that watches leaves training as it is.
+
+It is tried in a run that classifies images; if it fails there, in one that classifies their pixels.
+"""
 
 import tempfile
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -17,16 +20,28 @@ from pegboard.testing.tiny import PLUGIN, Probe, on_the_boards, same, train
 HALF = 4  # iterations, of nine in three epochs
 
 
+class Watched(NamedTuple):
+    """A whole run with the hook.
+
+    Args:
+        folder: it is gone. masks: the run's targets are masks.
+    """
+
+    run: Runner
+    folder: str
+    masks: bool
+
+
 def resumes(part: Part) -> None:
     """Its state is taken back, and it ends as in one go."""
     name = _name_of(part)
-    whole, its_folder = _watched(part)
+    whole, its_folder, masks = _watched(part)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        _run(part, folder, Probe(name, stop_at=HALF))
+        _run(part, folder, Probe(name, stop_at=HALF), masks)
         state = Checkpoints(folder / "checkpoints").newest()[1]
         probe = Probe(name)
-        last = _run(part, folder, probe, state)
+        last = _run(part, folder, probe, masks, state)
         kept = state["hooks"][name]
         expect(same(probe.begins_with, kept), f"{part.name} did not take back its state {kept}")
         ended, resumed = plain(whole.hooks[name], its_folder), plain(last.hooks[name], temporary)
@@ -37,10 +52,10 @@ def resumes(part: Part) -> None:
 
 def only_watches(part: Part) -> None:
     """Training is the same bit for bit with it and without it, unless it says that it steers."""
-    watched, _ = _watched(part)
+    watched, _, masks = _watched(part)
     if watched.hooks[_name_of(part)].steers:
         return
-    plain_run = _unwatched()
+    plain_run = _unwatched(masks)
     advice = "leave weights, gradients, modes and random state as they were; or say steers = True"
     for what in ("model", "optimizer"):
         there, here = (getattr(run, what).state_dict() for run in (plain_run, watched))
@@ -50,23 +65,30 @@ def only_watches(part: Part) -> None:
 
 
 @lru_cache(maxsize=1)  # both promises of a hook look at the same run
-def _watched(part: Part) -> tuple[Runner, str]:
-    """A whole run with the hook, and its folder, which is gone."""
-    with tempfile.TemporaryDirectory() as folder:
-        return _run(part, Path(folder), Probe(_name_of(part))), folder
+def _watched(part: Part) -> Watched:
+    refused: list[ContractError] = []
+    for masks in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return Watched(_run(part, Path(folder), Probe(_name_of(part)), masks), folder, masks)
+            except ContractError as error:
+                refused.append(error)
+    classes, pixels = refused
+    also = "" if str(classes) == str(pixels) else f"; and where each pixel has a class: {pixels.__cause__}"
+    raise ContractError(f"{classes}{also}") from classes.__cause__
 
 
 @cache
-def _unwatched() -> Runner:
+def _unwatched(masks: bool) -> Runner:
     with tempfile.TemporaryDirectory() as folder, on_the_boards():
-        return train(Path(folder))
+        return train(Path(folder), masks=masks)
 
 
-def _run(part: Part, folder: Path, probe: Probe, resume: "Mapping[str, Any] | None" = None) -> Runner:
+def _run(part: Part, folder: Path, probe: Probe, masks: bool, resume: "Mapping[str, Any] | None" = None) -> Runner:
     hooks = {"probe": {"type": f"{PLUGIN}:probe"}, _name_of(part): part.config}
     with on_the_boards(probe=probe):
         try:
-            return train(folder, resume, hooks=hooks)
+            return train(folder, resume, masks=masks, hooks=hooks)
         except Exception as error:
             if any(f"hook {_name_of(part)!r}" in note for note in getattr(error, "__notes__", ())):
                 raise ContractError(f"{part.name} failed in a run of nine iterations: {error}") from error

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from pegboard.errors import PegboardError
 from pegboard.runner import horizon
+from pegboard.runner.figures import as_number
 from pegboard.runner.schedule import Schedule
 from pegboard.testing.contract import SUPPLY, ContractError, Part, expect
 from pegboard.testing.tiny import same
@@ -53,6 +55,10 @@ def _metric_goes_on(part: Part, outputs: Tensor, targets: Tensor) -> None:
             built.persistent(True)
     whole.update(outputs[:11], targets[:11])
     whole.update(outputs[11:], targets[11:])
+    try:
+        as_number(whole.compute(), part.name)
+    except PegboardError as error:
+        raise ContractError(str(error)) from None
     half.update(outputs[:11], targets[:11])
     rest.load_state_dict(saved(part, half.state_dict()))
     rest.update(outputs[11:], targets[11:])

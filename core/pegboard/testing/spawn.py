@@ -32,7 +32,20 @@ def survives(part: Part) -> None:
         raise ContractError(f"{part.name} ended the process that it was sent to") from None
     except Exception as error:  # what the other process raised
         raise ContractError(f"{part.name} does not work in another process: {error}") from error
-    expect(same(portrait(built), there), f"{part.name} is another one in a process that is started afresh")
+    here = portrait(built)
+    where = _differing(here, there)
+    expect(same(here, there), f"{part.name} is another one in a process that is started afresh{where}")
+
+
+def _differing(here: Any, there: Any) -> str:
+    """What is not the same of two portraits, where they have parts that can be named."""
+    if isinstance(here, Mapping) and isinstance(there, Mapping):
+        names = [name for name in sorted({*here, *there}) if not same(here.get(name), there.get(name))]
+        return f": {', '.join(names)}"
+    if isinstance(here, tuple) and isinstance(there, tuple) and len(here) == len(there) == 2:
+        names = [name for name, *pair in zip(("image", "target"), here, there, strict=True) if not same(*pair)]
+        return f": the {' and the '.join(names)}"
+    return ""
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pegboard import Config, Hook, Runner
+from pegboard import Config, Hook, Mask, Runner
 from pegboard.console import quiet
 from pegboard.registry import BOARDS, registering
 
@@ -38,6 +38,13 @@ class TinyImages:
         return self.images[index], self.targets[index]
 
 
+class TinyScenes(TinyImages):
+    """The same images, with a class for every pixel."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Mask]:  # type: ignore[override]
+        return self.images[index], Mask(self.images[index, 0] // 64)
+
+
 class TinyNet(nn.Module):
     """A convolution, dropout, and a linear layer. Shapes: images (B, 3, 8, 8) float -> logits (B, K)."""
 
@@ -49,6 +56,19 @@ class TinyNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.fc(self.drop(self.conv(images).relu().flatten(1)))
+        return logits
+
+
+class TinySegmenter(nn.Module):
+    """A convolution and dropout. Shapes: images (B, 3, H, W) float -> logits (B, K, H, W)."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+        self.conv = nn.Conv2d(3, num_classes, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.conv(self.drop(images))
         return logits
 
 
@@ -80,8 +100,10 @@ def on_the_boards(**hooks: Hook) -> Iterator[None]:
     """Hang the tiny parts, and hooks that are built already, each under its name; take them off again."""
     before = {name: (dict(board.entries), list(board.bridges)) for name, board in BOARDS.items()}
     with registering(PLUGIN):
-        BOARDS["datasets"].register(TinyImages)
-        BOARDS["models"].register(TinyNet, supplied=("num_classes",))
+        for dataset in (TinyImages, TinyScenes):
+            BOARDS["datasets"].register(dataset)
+        for model in (TinyNet, TinySegmenter):
+            BOARDS["models"].register(model, supplied=("num_classes",))
         for name, hook in hooks.items():
             BOARDS["hooks"].register(_giving(hook), name=name)
     try:
@@ -104,20 +126,24 @@ def tiny(name: str, **arguments: Any) -> dict[str, Any]:
     return {"type": f"{PLUGIN}:{name}", **arguments}
 
 
-def values(**changes: Any) -> dict[str, Any]:
+def values(masks: bool = False, **changes: Any) -> dict[str, Any]:
     """The values of a config that trains for three epochs of three iterations, and shows nothing.
 
     Its parts are named with their plugins: another plugin that takes one of their names must not spoil the trial.
+
+    Args:
+        masks: are the targets, a class for every pixel, instead of a class for every image.
     """
+    dataset, model = ("TinyScenes", "TinySegmenter") if masks else ("TinyImages", "TinyNet")
     loader = {
-        "dataset": tiny("TinyImages"),
+        "dataset": tiny(dataset),
         "transforms": [{"type": f"pegboard_data:{name}"} for name in ("RandomHorizontalFlip", "ToFloat", "Normalize")],
         "batch_size": 8,
     }
     base: dict[str, Any] = {
         "train": {**loader, "shuffle": True},
-        "val": {**loader, "dataset": tiny("TinyImages", seed=1, count=12)},
-        "model": tiny("TinyNet"),
+        "val": {**loader, "dataset": tiny(dataset, seed=1, count=12)},
+        "model": tiny(model),
         "loss": {"type": "torch:CrossEntropyLoss"},
         "optimizer": {"type": "torch:AdamW", "lr": 0.01},
         "clip_grad": {"norm": 1.0},

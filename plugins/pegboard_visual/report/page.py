@@ -211,8 +211,9 @@ def _metrics(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def _what_matters(name: str) -> tuple[bool, bool]:
-    """Validation before training, metrics before the loss."""
-    return not name.startswith("val/"), name.endswith("/loss")
+    """Validation before training, metrics before the loss and the parts that it is made of."""
+    split, _, figure = name.partition("/")
+    return split != "val", figure == "loss" or figure.startswith("loss_")
 
 
 def _epoch_table(run: RunFolder) -> dict[str, Any]:

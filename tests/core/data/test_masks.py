@@ -220,6 +220,15 @@ def test_a_mask_that_does_not_lie_over_its_image_is_refused(mask: Mask, message:
             made(dataset=One(), mode=mode)
 
 
+def test_masks_are_equal_where_their_numbers_are() -> None:
+    mask = Mask(torch.eye(3, dtype=torch.uint8))
+    assert mask == Mask(Image.fromarray(np.eye(3, dtype=np.uint8)))
+    assert mask != Mask(torch.eye(3, dtype=torch.uint8), ignore=0)
+    assert mask != Mask(torch.eye(2, dtype=torch.uint8))
+    assert mask != Mask(torch.ones(3, 3, dtype=torch.uint8))
+    assert mask != "a mask"
+
+
 def test_pixels_of_a_mask_are_whole_numbers() -> None:
     assert Mask(np.array([[True, False]])).pixels.dtype == torch.uint8
     assert Mask(np.array([[1, 300]], np.uint16)).pixels.tolist() == [[1, 300]]

@@ -144,6 +144,14 @@ def test_it_says_what_was_trained_on_what_and_how_it_went(folder: Path) -> None:
     assert "Stand-in data" not in said
 
 
+def test_the_figure_that_stands_first_is_a_metric_and_no_part_of_the_loss(tmp_path: Path) -> None:
+    losses = {"entropy": {"type": "CrossEntropyLoss"}, "margin": {"type": "MultiMarginLoss"}}
+    runs.train(tmp_path, hooks={"report": REPORT}, loss=losses, train_for="1 epoch")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    tiles = re.findall(r"<dt>(val/\w+)</dt>", text)
+    assert tiles == ["val/top1", "val/loss", "val/loss_entropy", "val/loss_margin"]
+
+
 def test_a_stand_in_is_said_in_red(tmp_path: Path) -> None:
     class StandIn(runs.Dots):
         label, stand_in = "stand-in", True
