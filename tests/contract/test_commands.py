@@ -235,7 +235,7 @@ def good(tmp_path_factory: pytest.TempPathFactory, _log_as_before: None) -> dict
         assert cli.main(["train", "config.py", "--work-dir", "run"]) == 0
     kinds = {"CONFIG": "config.py", "RUN": "run", "RUN_OR_CHECKPOINT": "run", "SOURCE": "images"}
     image = folder / "images" / "a" / "0.png"
-    return {"": image, **{kind: folder / name for kind, name in kinds.items()}}
+    return {"": image, "HOOK": Path("Kernels"), **{kind: folder / name for kind, name in kinds.items()}}
 
 
 def filled(action: argparse.Action, good: dict[str, Path], folder: Path) -> list[str]:

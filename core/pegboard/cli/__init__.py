@@ -18,6 +18,7 @@ COMMANDS = {
     "test": "evaluate a run, a checkpoint or a weights file",
     "check": "find everything wrong with a config, without running it",
     "predict": "classify images with a run or a checkpoint",
+    "draw": "draw what a hook draws, of a run that is over",
     "export": "write a run's model for others, with its preprocessing and classes described",
     "model": "list a model's layers: shapes, parameters, FLOPs, and how each is trained",
     "print": "print a config as it is after bases and overrides",

@@ -23,8 +23,11 @@ class Override:
         return ".".join(self.path)
 
 
-def parse(options: Sequence[str]) -> list[Override]:
+def parse(options: Sequence[str], place: str = PLACE) -> list[Override]:
     """Read ``KEY=VALUE`` options; a value that is no Python literal or ``dict(...)`` of literals is a string.
+
+    Args:
+        place: where they were given, for messages.
 
     Raises:
         ConfigError: every option that is malformed.
@@ -34,18 +37,18 @@ def parse(options: Sequence[str]) -> list[Override]:
         key, equals, text = option.partition("=")
         if not equals or not all(part.strip() == part and part for part in key.split(".")):
             problems.append(
-                Problem(f"{option!r} is no override; expected KEY=VALUE, e.g. optimizer.lr=0.1", place=PLACE)
+                Problem(f"{option!r} is no override; expected KEY=VALUE, e.g. optimizer.lr=0.1", place=place)
             )
             continue
         if text.lower() in ("none", "null", "true", "false") and text not in ("None", "True", "False"):
             right = "None" if text.lower() in ("none", "null") else text.capitalize()
             problems.append(
-                Problem(f"{text!r} is ambiguous; write {right}, or quote the string: \"'{text}'\"", key, PLACE)
+                Problem(f"{text!r} is ambiguous; write {right}, or quote the string: \"'{text}'\"", key, place)
             )
             continue
         value = _value(text)
         if not _is_data(value):
-            problems.append(Problem(f"a {type(value).__name__} cannot be stored in a config", key, PLACE))
+            problems.append(Problem(f"a {type(value).__name__} cannot be stored in a config", key, place))
             continue
         overrides.append(Override(tuple(key.split(".")), value))
     if problems:

@@ -13,7 +13,7 @@ from pegboard.checkpoint import Checkpoints
 from pegboard.config import Config, Duration, check
 from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
-from pegboard.errors import CheckpointError, ConfigError, DataError
+from pegboard.errors import CheckpointError, ConfigError
 from pegboard.hooks.hook import POINTS, Hook
 from pegboard.pictures import Pictures, Shown
 from pegboard.randomness import hashed
@@ -181,11 +181,7 @@ class Runner:
             load_weights(self.model, self.ranks.strategy.load(state)["model"])
         loader = self.builder.loader(split)
         self.ranks.share_memory(loader)
-        trained_on, label = (state or {}).get("data"), prepare.label(loader)
-        if trained_on is not None and "stand-in" in (trained_on, label) and label != trained_on:
-            raise DataError(
-                f"the run was trained on {trained_on}, but {split!r} is {label}: its figures would mean nothing"
-            )
+        prepare.refuse_other_data(loader, split, state or {})
         self.call("before_test")
         values = self.evaluate(loader, "test") or {}
         metrics = {f"{split}/{name}": value for name, value in values.items()}

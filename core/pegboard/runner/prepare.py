@@ -13,7 +13,7 @@ from pegboard import distributed
 from pegboard.config.duration import Duration
 from pegboard.config.keys import NON_FINITE_KEYS
 from pegboard.data.loader import Loader
-from pegboard.errors import ConfigError, Problem
+from pegboard.errors import ConfigError, DataError, Problem
 from pegboard.randomness import hashed
 from pegboard.runner import by_hand, pinned, record
 from pegboard.runner.build import Builder, Split, placed
@@ -87,6 +87,17 @@ def testing(run: "Runner", split: Split, state: Mapping[str, Any]) -> None:
     run.step = run.builder.step(run.model, training=False)
     load_loss(run, state)
     run.ranks.strategy.wrap(run.step, allow_unused=True)
+
+
+def refuse_other_data(loader: Loader, split: Split, state: Mapping[str, Any]) -> None:
+    """Weights that real data made are not for its stand-in, nor the other way round.
+
+    Raises:
+        DataError: the state says that it was trained on the one, and the loader has the other.
+    """
+    trained_on, here = state.get("data"), label(loader)
+    if trained_on is not None and "stand-in" in (trained_on, here) and here != trained_on:
+        raise DataError(f"the run was trained on {trained_on}, but {split!r} is {here}: its figures would mean nothing")
 
 
 def label(loader: Loader) -> str:
