@@ -82,7 +82,7 @@ class DCGAN(nn.Module):
 
 @HOOKS.register
 class DrawnSamples(PeriodicHook):
-    """Show what the generator draws, from the same noise each time.
+    """Show what the generator draws, from the same noise each time; drawn at the end of the run, too.
 
     Args:
         every: how often.
@@ -92,9 +92,14 @@ class DrawnSamples(PeriodicHook):
         super().__init__(every)
 
     def after_train_epoch(self, run: Runner) -> None:
-        if not self.is_due(run):
-            return
-        self.done(run)
+        if self.is_due(run):
+            self.done(run)
+            self._draw(run)
+
+    def at_end(self, run: Runner) -> None:
+        self._draw(run)  # of a run that was stopped
+
+    def _draw(self, run: Runner) -> None:
         model: Any = run.model
         model.generator.eval()
         with torch.no_grad():
@@ -102,4 +107,4 @@ class DrawnSamples(PeriodicHook):
         model.generator.train()
         grid = images.unflatten(0, (8, 8)).permute(2, 0, 3, 1, 4).reshape(3, 256, 256)
         large = grid.repeat_interleave(2, 1).repeat_interleave(2, 2)
-        run.show("drawn_samples", (large + 1) / 2, f"64 images of the generator after epoch {run.epoch}")
+        run.show("drawn_samples", (large + 1) / 2, f"64 images of the generator, epoch {run.epoch_in_progress}")

@@ -74,7 +74,7 @@ def _load(entry_point: EntryPoint) -> Plugin:
         with registering(plugin.name):
             module = entry_point.load()
             plugin.interface = getattr(module, "pegboard_interface", None)
-            _register(module, plugin.name)
+            register_module(module, plugin.name)
     except BaseException as error:  # a plugin may raise anything, SystemExit included
         if isinstance(error, KeyboardInterrupt):
             raise
@@ -84,7 +84,12 @@ def _load(entry_point: EntryPoint) -> Plugin:
     return plugin
 
 
-def _register(module: Any, name: str) -> None:
+def register_module(module: Any, name: str) -> None:
+    """Let a module that was loaded hang up its parts.
+
+    Raises:
+        PegboardError: it was made for another version of the plugin hooks.
+    """
     _refuse_other_interface(getattr(module, "pegboard_interface", hookspecs.INTERFACE))
     manager().register(module, name=name)
     try:
@@ -133,7 +138,7 @@ def load_plugin(name: str, folder: Path) -> None:
         module = _import_file((folder / name).resolve()) if is_file else importlib.import_module(name)
         with registering(module.__name__):
             if not manager().is_registered(module):
-                _register(module, module.__name__)
+                register_module(module, module.__name__)
     except PegboardError:
         _restore(before)
         raise

@@ -87,7 +87,7 @@ def expected_seconds(config: Config, folder: Path) -> float:
     with isolated(bool(values.get("compile"))), quiet():
         runner = Runner(Config(values, config.origins, config.path), folder, try_iterations=TRIED)
         runner.train()
-        phases = plan(runner.builder.values, runner.train_loader, limit=None)
+        phases = plan({"phases": None, "freeze": (), **values}, runner.train_loader, limit=None)
         images = sum((phase.end - phase.start) * phase.batch_size for phase in phases)
     return float(images / runner.speed.recent)
 

@@ -33,7 +33,7 @@ def write(run: "Runner", name: str, weights: Mapping[str, Tensor], **more: Any) 
         "model": weights,
         "epoch": epoch_of(run),
         "iteration": run.iteration,
-        "known": to_data(run.builder.known),
+        "known": to_data(run.facts),
         "data": run.data_label,
         "name": run.name,
         "config": to_data(run.config.values),

@@ -134,5 +134,5 @@ def class_count(outputs: Any, targets: Any) -> int:
 
 def class_names(run: "Runner", count: int) -> list[str]:
     """A name for each class: the data's, and the number where it has none."""
-    known = [str(name) for name in run.builder.known.get("classes") or ()]
+    known = [str(name) for name in run.facts.get("classes") or ()]
     return [*known[:count], *map(str, range(len(known), count))]

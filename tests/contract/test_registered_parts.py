@@ -4,9 +4,13 @@ A part that cannot be built without arguments gets its fewest in its plugin's ``
 specimen here that breaks it.
 """
 
+import ast
 import os
+import re
 import threading
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pegboard import Batch, Hook, Mask, PegboardError, Runner, Transform
+from pegboard import Batch, Config, ConfigError, Hook, Mask, PegboardError, Runner, Transform, testing
 from pegboard.plugins import installed_plugins
 from pegboard.registry import BOARDS, Entry, registering
 from pegboard.testing import Case, ContractError, cases
-from pegboard.testing.contract import OF_ALL, OF_BOARD, OF_COMMANDS, Part, of_part
+from pegboard.testing.checks import leaves_alone
+from pegboard.testing.commands import takes_arguments
+from pegboard.testing.contract import IMPORTED, OF_ALL, OF_BOARD, OF_CHECKS, OF_COMMANDS, Part, of_part
 
 OWN = [plugin.name for plugin in installed_plugins() if plugin.distribution == "pegboard"]
 CASES = [case for plugin in OWN for case in cases(plugin)]
@@ -133,10 +139,6 @@ class Writes(Hook):
 
     def __init__(self) -> None:
         Path("left.txt").write_text("", encoding="utf-8")
-
-
-class NoHook:
-    """It hangs on the wrong board."""
 
 
 class Mislabelled:
@@ -402,6 +404,129 @@ class Idles(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None: ...  # type: ignore[override]
 
 
+class Nothing:
+    """It is no part of any kind, and takes what any is given. Shapes: none.
+
+    Args:
+        params: of an optimizer.
+        optimizer: of a scheduler.
+    """
+
+    def __init__(self, params: Any = None, optimizer: Any = None) -> None: ...
+
+
+class Undirected(LastBatch):
+    """Nobody knows whether more of it is better."""
+
+    higher_is_better = property()  # type: ignore[assignment]
+
+
+class Deaf(LastBatch):
+    """It takes nothing."""
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        raise TypeError("no luck")
+
+
+class Unsafe(Amnesic):
+    """Its state runs code when it is loaded."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"hits": Path("x")}
+
+
+class Sample:
+    """A dataset of one sample.
+
+    Args:
+        sample: the one.
+        count: how often.
+        mean: of its pixels.
+    """
+
+    classes = ("a", "b")
+
+    def __init__(self, sample: Any, count: int = 1, mean: Any = None) -> None:
+        self.sample, self.count = sample, count
+        if mean is not None:
+            self.mean = mean
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return self.sample
+
+
+class Mute(Hook):
+    """It takes anything, and then says nothing of what is wrong."""
+
+    def __init__(self, **anything: Any) -> None:
+        if anything:
+            raise ConfigError("something is wrong")
+
+
+class Homesick(Hook):
+    """It cannot live elsewhere."""
+
+    def __init__(self) -> None:
+        self.home = os.getpid()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        raise OSError("no device here")
+
+
+class DecaysLast(Hook):
+    """It changes what the next step would do, when there is none."""
+
+    def after_train(self, run: Runner) -> None:
+        run.optimizer.param_groups[0]["weight_decay"] = 0.5
+
+
+class Flatters(Hook):
+    """It changes a figure."""
+
+    def after_run(self, run: Runner) -> None:
+        run.final["train/loss"] = 0.0
+
+
+class Refuses(Transform):
+    """It takes nothing. Shapes: none."""
+
+    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+        raise ValueError("no luck")
+
+
+class CropsImages(LeavesMasksBehind):
+    """The image is cut, and its mask is not. Shapes: (B, 3, H, W) -> (B, 3, H, 4)."""
+
+    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+        return images[..., :4]
+
+
+class Blends(LeavesMasksBehind):
+    """Between two classes it finds a third. Shapes: (B, 3, H, W) -> same."""
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        return mask.moved(lambda pixels: pixels * 7)
+
+
+class RollsByCompany(LeavesMasksBehind):
+    """How far it moves hangs on how many there are. Shapes: (B, 3, H, W) -> same."""
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        return mask.moved(lambda pixels: pixels.roll(len(pixels), 3))
+
+
+class MovesInSecret(LeavesMasksBehind):
+    """It says that it moves nothing. Shapes: (B, 3, H, W) -> same."""
+
+    moves_pixels = False
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        return mask.moved(lambda pixels: pixels.flip(3))
+
+
 @pytest.mark.parametrize(
     ("board", "factory"),
     [("hooks", Remembers), ("hooks", Passing), ("hooks", Steers), ("hooks", OfMasks), ("datasets", Outlines)],
@@ -420,7 +545,26 @@ BROKEN = [
     ("hooks", TakesAll, "check refuses a surplus argument", "does not see"),
     ("hooks", TakesAll, "build refuses a surplus argument", "swallowed 'surplus_argument'"),
     ("hooks", Writes, "is built from its example", "left.txt"),
-    ("hooks", NoHook, "is built from its example", "no pegboard.Hook"),
+    ("hooks", Nothing, "is built from its example", "no pegboard.Hook"),
+    ("transforms", Nothing, "is built from its example", "no pegboard.Transform"),
+    ("models", Nothing, "is built from its example", "no torch.nn.Module"),
+    ("losses", Nothing, "is built from its example", "cannot be called as loss"),
+    ("optimizers", Nothing, "is built from its example", "no torch.optim.Optimizer"),
+    ("schedulers", Nothing, "is built from its example", "no LRScheduler"),
+    ("metrics", Nothing, "is built from its example", "has no reset and no update and no compute"),
+    ("strategies", Nothing, "is built from its example", "no pegboard.Strategy"),
+    ("metrics", Undirected, "is built from its example", "which way is better"),
+    ("hooks", Mute, "build refuses a surplus argument", "does not name it: something is wrong"),
+    ("hooks", Homesick, "survives spawn", "does not work in another process: no device here"),
+    ("hooks", DecaysLast, "leaves training as it is", "changed the optimizer"),
+    ("hooks", Flatters, "leaves training as it is", "changed the training loss"),
+    ("transforms", Refuses, "does to each sample what it would do to it alone", "takes none.*no luck"),
+    ("transforms", CropsImages, "moves masks with their images", "gives masks"),
+    ("transforms", Blends, "moves masks with their images", "classes that the mask did not have"),
+    ("transforms", RollsByCompany, "moves masks with their images", "moves mask 0 otherwise alone"),
+    ("transforms", MovesInSecret, "moves masks with their images", "says moves_pixels = False"),
+    ("metrics", Unsafe, "resumes", "more than a checkpoint may"),
+    ("metrics", Deaf, "resumes", "takes none of what it is tried with.*no luck"),
     ("datasets", Mislabelled, "is built from its example", "targets does not say"),
     ("hooks", Locked, "survives spawn", "cannot be sent to another process"),
     ("models", Process, "survives spawn", "another one in a process"),
@@ -447,26 +591,87 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("board", "factory", "promise", "message"), BROKEN, ids=lambda value: getattr(value, "__name__", "")
-)
-def test_a_broken_promise_is_caught(board: str, factory: Any, promise: str, message: str, boards: None) -> None:
-    with pytest.raises(ContractError, match=message):
-        try_promise(specimen(board, factory), promise)
+IMAGE = torch.zeros(3, 4, 4, dtype=torch.uint8)
+SAMPLES = [
+    ({"sample": 1, "count": 0}, "is empty"),
+    ({"sample": IMAGE}, "is no pair"),
+    ({"sample": ([[1]], 0)}, "gives a list; expected a PIL image"),
+    ({"sample": (IMAGE, 2)}, "is of class 2, and there are 2 classes"),
+    ({"sample": (IMAGE, 1), "mean": (0.5,)}, "has one of mean and std"),
+]
 
 
-def test_a_command_that_cannot_say_what_it_takes_is_caught() -> None:
-    from pegboard.testing.commands import takes_arguments
+def _reads_badly(config: Config) -> Any:
+    return ["no problem"]
 
-    for command in ("say hi", ("say hi", lambda parser: parser.add_argument("bad name", dest="a"), print)):
-        with pytest.raises(ContractError, match="'hi'"):
-            takes_arguments(("hi", command))
+
+def _accuses(config: Config) -> Any:
+    return [config.problem("model", "not to my liking")]
+
+
+def _changes(config: Config) -> Any:
+    config.values["seed"] = 1
+    return []
+
+
+def trials() -> Iterator[tuple[str, Callable[[], None], str]]:
+    """Each specimen: what it is called, how it is tried, and what is to be said of it."""
+    for board, factory, promise, message in BROKEN:
+        yield f"{board}.{factory.__name__} {promise}", partial(_try_specimen, board, factory, promise), message
+    for arguments, message in SAMPLES:
+        part = specimen("datasets", Sample, **arguments)
+        yield f"datasets.Sample {arguments}", partial(try_promise, part, "is built from its example"), message
+    for command, message in (("say hi", "is no"), (("hi", lambda parser: parser.add_argument("a b", dest="a"), print),
+                                                   "cannot be added")):  # fmt: skip
+        yield f"command {command}", partial(takes_arguments, ("hi", command)), f"{message}|'hi' {message}"
+    for check, message in ((_reads_badly, "a list of Problem"), (_accuses, "not to my liking"), (_changes, "changes")):
+        yield f"check {check.__name__}", partial(leaves_alone, check), message
+    with registering("specimens"):
+        BOARDS["hooks"].add_lazy("Absent", "tests.contract.test_registered_parts:Absent")
+    absent = Part("hooks", BOARDS["hooks"].find("specimens:Absent"))
+    yield "hooks.Absent", partial(try_promise, absent, "can be imported"), "no attribute 'Absent'"
+
+
+def _try_specimen(board: str, factory: Any, promise: str) -> None:
+    try_promise(specimen(board, factory), promise)
+
+
+def checks() -> set[tuple[str, int]]:
+    """Every place in pegboard.testing that can accuse a part: file and line."""
+    places = set()
+    for path in Path(testing.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            said = ast.unparse(node) if isinstance(node, ast.Raise | ast.Call) else ""
+            if path.stem != "contract" and said.startswith(("expect(", "raise ContractError(")):
+                places.add((path.name, node.lineno))
+    return places
+
+
+def accuser(error: BaseException) -> tuple[str, int]:
+    """The place that raised it, as ``checks`` has it."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name != "expect"]
+    last = [frame for frame in frames if Path(frame.filename).parent == Path(testing.__file__).parent][-1]
+    known = [line for name, line in checks() if name == Path(last.filename).name and line <= (last.lineno or 0)]
+    return Path(last.filename).name, max(known)
+
+
+def test_every_check_has_a_specimen_that_it_catches(boards: None) -> None:
+    escaped, caught = [], set()
+    for what, trial, message in trials():
+        try:
+            trial()
+            escaped.append(f"{what}: not accused")
+        except ContractError as error:
+            caught.add(accuser(error))
+            escaped += [f"{what}: {error}"] if not re.search(message, str(error)) else []
+    assert escaped == []
+    assert len(caught) > 40 and sorted(checks() - caught) == []
 
 
 def test_every_promise_has_a_specimen() -> None:
     every = {*OF_ALL, *(promise for promises in OF_BOARD.values() for promise in promises)}
-    assert {promise for _, _, promise, _ in BROKEN} == every
-    assert [*OF_COMMANDS] == ["takes its arguments"]
+    assert {promise for _, _, promise, _ in BROKEN} == every - {IMPORTED}
+    assert [*OF_COMMANDS, *OF_CHECKS] == ["takes its arguments", "leaves a config alone that has none of its parts"]
     assert {board for board, _, promise, _ in BROKEN if promise == "resumes"} == {
         board for board, promises in OF_BOARD.items() if "resumes" in promises
     }

@@ -62,6 +62,18 @@ def test_plugins_use_nothing_private():
     assert [pair for pair in names if any(part.startswith("_") for part in pair[1].split("."))] == []
 
 
+def _builders_asked(text):
+    """Where a source asks an object, not itself, for its builder: what a run holds it says itself."""
+    asked = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute) and node.attr == "builder"]
+    return [ast.unparse(node) for node in asked if ast.unparse(node.value) != "self"]
+
+
+def test_plugins_ask_a_run_for_nothing_that_is_not_public():
+    files = list((ROOT / "plugins").rglob("*.py"))
+    assert files and [found for path in files for found in _builders_asked(path.read_text(encoding="utf-8"))] == []
+    assert _builders_asked("run.facts, self.builder.known, run.builder.known") == ["run.builder"]
+
+
 @pytest.mark.parametrize("name", pegboard.__all__)
 def test_every_public_name_is_there_and_documented(name):
     assert getattr(pegboard, name) is not None

@@ -96,6 +96,18 @@ def test_it_trains_and_draws_what_it_finds(trained: Path) -> None:
     assert "Validation images with their true masks and those found" in report
 
 
+def test_a_run_that_is_stopped_shows_what_it_found_last(prefix: Path, trained: Path) -> None:
+    ends = "hooks.ends=dict(type='EarlyStop', metric='val/miou', better='higher', patience=1, min_delta=2.0)"
+    few = ["val_every=1 epochs", "hooks.overlay.every=90 epochs", ends]
+    done = pegboard(prefix, trained, "train", "config.py", "--work-dir", "stopped", options=[*SHORT, *few])
+    assert done.returncode == 0, done.stderr
+    at = summary(trained / "stopped")["iterations"]
+    assert at < 80
+    assert [*(trained / "stopped" / "figures").glob("*/Overlay.png")] == [
+        trained / "stopped" / "figures" / f"iteration_{at:08}" / "Overlay.png"
+    ]
+
+
 def test_a_resumed_run_ends_in_the_same_weights(prefix: Path, trained: Path) -> None:
     shutil.copytree(trained / "run", trained / "part")
     newest = "checkpoints/iteration_00000080.pt"

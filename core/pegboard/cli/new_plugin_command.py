@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ KINDS = {
 COMMAND = "command"
 CHOICES = (*KINDS, COMMAND)
 DEFAULT = ("model", "transform", "hook")
+TAKEN = {"build", "config", "dist", "docs", "runs", "tests", "venv"}  # folders and modules beside the package's own
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +68,15 @@ def run(arguments: argparse.Namespace) -> int:
     names = Names.of(arguments.name)
     folder = Path(arguments.name)
     files = dict(_files(names, kinds))  # all of them first: an error leaves no half package
-    for path, text in files.items():
-        file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+    folder.mkdir()
+    try:
+        for path, text in files.items():
+            file = folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    except BaseException:  # the disk is full, or the like
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     where = f"{folder / names.module}/{kinds[0]}.py" if len(kinds) == 1 else f"modules of {folder / names.module}/"
     print(f"{folder}/ is a plugin with {_and(kinds)}, in {where}. Next:\n")
     print(f"  cd {folder}")
@@ -100,7 +107,9 @@ class Names:
                 f"{name!r} cannot name a package; expected letters, digits and dashes, a letter first, e.g. 'acme-pegs'"
             )
         if Path(name).exists():
-            raise PegboardError(f"there is a {name} here already; choose another name, or another working directory")
+            raise PegboardError(f"there is something called {name!r} here already; choose another name, or folder")
+        if module in TAKEN:
+            raise PegboardError(f"{name!r} stands for something else in the folder of a package; choose another name")
         if module in sys.stdlib_module_names:
             raise PegboardError(f"{module!r} is a module of Python itself; choose another name")
         owner = _installed(module)

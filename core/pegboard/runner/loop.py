@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
@@ -361,7 +362,23 @@ class Runner:
     @property
     def classes(self) -> Sequence[Any]:
         """Names of the classes, as the data gives them; their numbers where it has no names, none without classes."""
-        return self.builder.known.get("classes") or range(self.builder.known.get("num_classes", 0))
+        return self.facts.get("classes") or range(self.facts.get("num_classes", 0))
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the data says of itself, which parts are given where the config does not say it; not to be changed.
+
+        Of these what there is: ``num_classes``; ``classes``, their names; ``class_counts``, training samples of each;
+        ``task``, as torchmetrics calls it; ``mean`` and ``std`` of each channel, from 0 to 1; ``ignore_index``, the
+        number of pixels without a class; ``image_size``, (height, width) where all images have one; ``input_shape``,
+        that of one input of the model.
+        """
+        return MappingProxyType(self.builder.known)
+
+    @property
+    def datasets(self) -> Mapping[str, Any]:
+        """Those that were built, by split: ``"train"``, ``"val"``, ``"test"``; not to be changed."""
+        return MappingProxyType(self.builder.datasets)
 
     @property
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:

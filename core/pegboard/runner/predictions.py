@@ -40,8 +40,8 @@ class Predictions(Hook):
 
     def begin(self, run: "Runner", classes: int) -> None:
         """The header, when the number of classes is seen."""
-        self.paths = paths_of(run.builder.datasets[self.split])
-        known = [str(name) for name in run.builder.known.get("classes") or ()]
+        self.paths = paths_of(run.datasets[self.split])
+        known = [str(name) for name in run.facts.get("classes") or ()]
         self.names = known if len(known) == classes else [str(number) for number in range(classes)]
         where = ["path"] if self.paths is not None else []
         self.writer.writerow(["sample", *where, "target", "prediction", *(f"p({name})" for name in self.names)])

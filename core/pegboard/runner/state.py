@@ -42,7 +42,7 @@ def gather(run: "Runner") -> dict[str, Any]:
         "pending": {name: float(value) for name, value in run.pending.items()},
         "final": dict(run.final),
         "best": {name: list(value) for name, value in run.best.items()},
-        "known": to_data(run.builder.known),
+        "known": to_data(run.facts),
         "data": run.data_label,
         "contents": run.contents,
         "classes": changes.classes(run),

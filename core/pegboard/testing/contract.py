@@ -24,8 +24,10 @@ SUPPLY: Mapping[str, Any] = {
 }  # fmt: skip
 
 # Promise -> where it is tested; each function gets a Part and raises a ContractError.
-SOUND = "is sound with its example"  # where this is broken, most others are too, for the same reason
+SOUND = "is sound with its example"
+IMPORTED = "can be imported"
 OF_ALL = {
+    IMPORTED: "importing:is_imported",
     "is documented": "parts:is_documented",
     SOUND: "parts:is_sound",
     "check refuses a surplus argument": "parts:check_refuses_surplus",
@@ -33,6 +35,7 @@ OF_ALL = {
     "build refuses a surplus argument": "parts:build_refuses_surplus",
     "survives spawn": "spawn:survives",
 }
+FIRST = {IMPORTED, SOUND}  # where one of these is broken, most others are too, for the same reason
 OF_BOARD = {
     "transforms": {
         "does to each sample what it would do to it alone": "transforms:one_by_one_is_batched",
@@ -44,6 +47,7 @@ OF_BOARD = {
     "optimizers": {"resumes": "resuming:optimizer"},
 }
 OF_COMMANDS = {"takes its arguments": "commands:takes_arguments"}
+OF_CHECKS = {"leaves a config alone that has none of its parts": "checks:leaves_alone"}
 
 
 class ContractError(AssertionError):
@@ -119,7 +123,8 @@ def cases(plugin: str, examples: Examples | None = None) -> list[Case]:
     Raises:
         PegboardError: there is no such plugin, or it is broken.
     """
-    return [case for part in parts(plugin, examples) for case in of_part(part)] + _of_commands(plugin)
+    of_parts = [case for part in parts(plugin, examples) for case in of_part(part)]
+    return of_parts + _of_commands(plugin) + _of_check(plugin)
 
 
 def parts(plugin: str, examples: Examples | None = None) -> list[Part]:
@@ -152,6 +157,15 @@ def _of_commands(plugin: str) -> list[Case]:
         for command in found
         for promise, test in OF_COMMANDS.items()
     ]
+
+
+def _of_check(plugin: str) -> list[Case]:
+    """What its ``pegboard_check`` promises, where it has one."""
+    name = _working(plugin)
+    check = getattr(manager().get_plugin(name), "pegboard_check", None)
+    if check is None:
+        return []
+    return [Case("pegboard_check", name, promise, partial(_run, test, check)) for promise, test in OF_CHECKS.items()]
 
 
 def _run(test: str, subject: Any) -> None:

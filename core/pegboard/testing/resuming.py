@@ -1,6 +1,7 @@
 """Saved half way and loaded into a new one, a metric, scheduler or optimizer goes on as if nothing had happened."""
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -32,20 +33,28 @@ def saved(part: Part, state: Any) -> Any:
 
 
 def metric(part: Part) -> None:
-    """Logits (B, K) with classes (B,), or (B, K, H, W) with (B, H, W): it need take one of these."""
-    refused: list[Exception] = []
-    for inner in ((), (4, 4)):
-        generator = torch.Generator().manual_seed(0)
-        outputs = torch.randn(30, 3, *inner, generator=generator)
-        targets = torch.randint(3, (30, *inner), generator=generator)
+    """With outputs and targets of each kind; it need take one of them."""
+    taken, refused = False, ""
+    for outputs, targets in _outputs_and_targets():
         try:
             part.build().update(outputs, targets)
-        except Exception as error:  # noqa: BLE001  # one that takes neither is told below
-            refused.append(error)
+        except Exception as error:  # noqa: BLE001  # one that takes none is told below
+            refused = refused or f"{type(error).__name__}: {error}"
             continue
+        taken = True
         _metric_goes_on(part, outputs, targets)
-    if len(refused) == 2:
-        raise refused[0]
+    what = "logits (B, K) with classes (B,), the same for pixels (B, H, W), or numbers with numbers, (B,) or (B, K)"
+    expect(taken, f"{part.name} takes none of what it is tried with, {what}: {refused}")
+
+
+def _outputs_and_targets() -> Iterator[tuple[Tensor, Tensor]]:
+    """Of a classifier, a segmentation, and a regression of one number and of three."""
+    generator = torch.Generator().manual_seed(0)
+    for inner in ((), (4, 4)):
+        outputs = torch.randn(30, 3, *inner, generator=generator)
+        yield outputs, torch.randint(3, (30, *inner), generator=generator)
+    for shape in ((30,), (30, 3)):
+        yield torch.randn(shape, generator=generator), torch.randn(shape, generator=generator)
 
 
 def _metric_goes_on(part: Part, outputs: Tensor, targets: Tensor) -> None:

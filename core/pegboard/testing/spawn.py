@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from multiprocessing import get_context
+from multiprocessing.util import Finalize
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,10 @@ def survives(part: Part) -> None:
         there = pickle.loads(_other_process().submit(_portrait_of, sent).result())
     except BrokenProcessPool:
         _other_process.cache_clear()
-        raise ContractError(f"{part.name} ended the process that it was sent to") from None
+        raise ContractError(
+            f"{part.name} ended the process that it was sent to; or the script "
+            "that tries it lacks `if __name__ == '__main__':`"
+        ) from None
     except Exception as error:  # what the other process raised
         raise ContractError(f"{part.name} does not work in another process: {error}") from error
     here = portrait(built)
@@ -51,7 +55,10 @@ def _differing(here: Any, there: Any) -> str:
 @cache
 def _other_process() -> ProcessPoolExecutor:
     """One process for all parts: starting one imports torch, which takes seconds."""
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    # where this process is itself one of multiprocessing's, it would wait for the other before that is told to end
+    Finalize(None, pool.shutdown, exitpriority=100)
+    return pool
 
 
 def _portrait_of(sent: bytes) -> bytes:

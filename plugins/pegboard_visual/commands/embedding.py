@@ -65,7 +65,7 @@ class _Watching(Hook):
 
         if self.layer is not None:
             known_layer(run.model, self.layer)
-        self.watcher = FeatureWatcher(np.arange(len(run.builder.datasets[self.split])), self.count, self.layer)
+        self.watcher = FeatureWatcher(np.arange(len(run.datasets[self.split])), self.count, self.layer)
 
     def after_test_iter(self, run: "Runner", batch: "Batch", outputs: Any) -> None:
         self.watcher.add(run.model, batch, outputs)

@@ -35,7 +35,7 @@ class Evaluated(NamedTuple):
         """The split's images, before any transform: ``[i]`` gives (tensor (C, H, W), target)."""
         from pegboard.data.samples import Samples
 
-        return Samples(self.run.builder.datasets[self.split])
+        return Samples(self.run.datasets[self.split])
 
     def names(self, classes: int) -> list[str]:
         """A name for each of so many classes."""

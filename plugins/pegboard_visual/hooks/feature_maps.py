@@ -64,7 +64,7 @@ class FeatureMaps(SampleHook):
 
         inputs = torch.stack([one.inputs for one in kept])
         images = as_pictures(inputs, transforms_of(run.val_loader))
-        classes = printable([str(name) for name in run.builder.known.get("classes") or ()])
+        classes = printable([str(name) for name in run.facts.get("classes") or ()])
         titles = [f"{one.sample}: {name_of_class(one.truth, classes)}" for one in kept]
         given = feature_maps(run.model, inputs, self.layers)
         for layer in (given[place] for place in spread(len(given), self.most_layers)):

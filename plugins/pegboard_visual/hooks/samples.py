@@ -44,4 +44,4 @@ class Samples(PeriodicHook):
         last, self.last = self.last, None
         if last is not None:
             batch, epoch = last
-            samples_shown(batch, run.train_loader, self.images, run.builder.known, "train", epoch).show(run)
+            samples_shown(batch, run.train_loader, self.images, run.facts, "train", epoch).show(run)

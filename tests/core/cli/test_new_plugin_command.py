@@ -1,6 +1,8 @@
 """`pegboard new-plugin` writes packages that install, pass their own tests and train, as a stranger would find them."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pegboard.cli.new_plugin_command import CHOICES, DEFAULT, KINDS
-from tests.conftest import Command
+from tests.conftest import REPOSITORY, Command
 
 PEGBOARD = ("-c", "from pegboard.cli import main; raise SystemExit(main())")
 
@@ -87,6 +89,24 @@ def test_a_package_with_every_kind_of_part_passes_its_tests_and_trains(make: Cal
 
 
 @pytest.mark.slow
+def test_its_types_are_strict(pegboard_cli: Command, tmp_path: Path) -> None:
+    sound(pegboard_cli("new-plugin", "acme-pegs", "--with", "all"))
+    typed = {**os.environ, "MYPYPATH": os.pathsep.join(str(REPOSITORY / part) for part in ("core", "plugins"))}
+    mypy = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--follow-imports=silent",
+        "--cache-dir",
+        str(tmp_path / "cache"),
+        "acme_pegs",
+        "tests",
+    ]
+    sound(subprocess.run(mypy, capture_output=True, text=True, cwd=tmp_path / "acme-pegs", env=typed))
+
+
+@pytest.mark.slow
 def test_the_doctor_has_nothing_against_one(make: Callable[..., Made]) -> None:
     verdict = sound(make("all").pegboard("plugins", "--doctor", "acme_pegs")).stdout
     assert verdict.startswith("acme_pegs (acme-pegs 0.1.0, module acme_pegs): sound\n")
@@ -137,7 +157,8 @@ def test_it_says_what_to_do_next(pegboard_cli: Command, tmp_path: Path) -> None:
         ("", "'' cannot name a package"),
         ("größe", "cannot name a package"),
         ("_acme", "cannot name a package"),
-        ("there", "there is a there here already"),
+        ("there", "there is something called 'there' here already"),
+        ("tests", "'tests' stands for something else in the folder of a package"),
         ("json", "'json' is a module of Python itself"),
         ("torch", "'torch' is installed already (torch "),
         ("pegboard-hooks", "'pegboard_hooks' is installed already"),
@@ -154,6 +175,26 @@ def test_a_bad_name_gets_one_clear_sentence(
     said = capsys.readouterr().err
     assert message in said and len(said.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_a_disk_that_is_full_leaves_no_half_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pegboard.cli import main
+
+    written: list[Path] = []
+
+    def write_text(path: Path, text: str, encoding: str) -> int:
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        written.append(path)
+        return path.write_bytes(text.encode(encoding))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "write_text", write_text)
+    assert main(["new-plugin", "acme-pegs"]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert len(written) == 3 and list(tmp_path.iterdir()) == []
 
 
 def test_a_kind_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

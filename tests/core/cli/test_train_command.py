@@ -7,6 +7,7 @@ import pytest
 
 from pegboard import Config
 from pegboard.cli.train_command import _where
+from pegboard.distributed import launches
 from tests import runs
 
 
@@ -17,8 +18,7 @@ def test_started_again_it_goes_on_from_a_whole_checkpoint_though_their_list_is_d
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "of this launch")
     run = runs.train(tmp_path)
     (tmp_path / "checkpoints" / "index.json").write_text("[{")
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     arguments = argparse.Namespace(work_dir=str(tmp_path), resume=None, config="config.py")
-    folder, path, state = _where(arguments, Config.from_values({}))
+    folder, path, state = _where(arguments, Config.from_values({}), launches())
     assert folder == tmp_path and path is not None and state is not None
     assert state["iteration"] == run.iteration

@@ -97,7 +97,7 @@ def test_the_number_of_classes_follows_the_new_labels(tmp_path: Path, boards: No
     values = runs.values()
     changed = {split: {**values[split], "target_transform": [0, 1, 0, 1]} for split in ("train", "val")}
     run = runs.train(tmp_path, **changed)
-    assert run.model.fc.out_features == 2 and "classes" not in run.builder.known
+    assert run.model.fc.out_features == 2 and "classes" not in run.facts
 
 
 class Sized:

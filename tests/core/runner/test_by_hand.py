@@ -235,6 +235,17 @@ def test_a_step_that_is_none_ends_the_run_with_a_reason(model: Any, message: str
 # -- the worked config -----------------------------------------------------------------------------------------------
 
 
+class StopsAt(Hook):
+    """Ends the run in the midst of an epoch."""
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def after_train_iter(self, run: Runner, batch: Batch, loss: Tensor, outputs: Any) -> None:
+        if run.iteration == self.iteration:
+            run.stop("enough")
+
+
 def test_the_gan_is_checked_trains_draws_and_resumes_bit_for_bit(tmp_path: Path) -> None:
     assert [problem.path for problem in check(Config.load(GAN, ["accumulate=2"]))] == ["accumulate"]
     assert check(Config.load(GAN)) == []
@@ -253,3 +264,8 @@ def test_the_gan_is_checked_trains_draws_and_resumes_bit_for_bit(tmp_path: Path)
     assert {"train/loss", "loss_discriminator"} <= {
         name for record in runs.records(tmp_path / "whole") for name in record
     }
+    stopped = Config.load(GAN, TINY_GAN)
+    stopped.values["hooks"]["stops"] = runs.hang("hooks", "StopsAt", StopsAt(8))
+    Runner(stopped, tmp_path / "stopped").train()
+    pictures = sorted(path.parent.name for path in (tmp_path / "stopped").rglob("drawn_samples.png"))
+    assert pictures == ["iteration_00000006", "iteration_00000008"]

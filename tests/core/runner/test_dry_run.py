@@ -161,7 +161,7 @@ def test_a_run_is_bit_for_bit_what_it_was_without(tmp_path: Path, monkeypatch: p
 
 def test_what_the_data_says_of_its_size_is_kept(tmp_path: Path) -> None:
     run = runs.train(tmp_path / "run")
-    assert (run.builder.known["image_size"], run.builder.known["input_shape"]) == ([8, 8], [3, 8, 8])
+    assert (run.facts["image_size"], run.facts["input_shape"]) == ([8, 8], [3, 8, 8])
     assert runs.newest(tmp_path / "run")["known"]["input_shape"] == [3, 8, 8]
 
 

@@ -55,7 +55,7 @@ class Pictured(Hook):
         self.outputs.append(outputs.detach())
 
     def after_val(self, run: Runner, metrics: Mapping[str, float]) -> None:
-        classes = self.classes or [str(name) for name in run.builder.known["classes"]]
+        classes = self.classes or [str(name) for name in run.facts["classes"]]
         outputs, targets = torch.cat(self.outputs).float().clone(), torch.cat(self.targets)
         predicted, shares = outputs.argmax(1), outputs.softmax(1)
         counts = torch.zeros(len(classes), len(classes), dtype=torch.int64)

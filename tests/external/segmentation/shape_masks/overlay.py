@@ -21,11 +21,15 @@ GAP = 6
 class Overlay(PeriodicHook):
     """Draw a few validation images, beside them the true mask and the one that is found, in the classes' colours.
 
+    A run that is stopped shows its last validation, too.
+
     Args:
         images: how many, spread evenly over the validation data.
         every: how often; drawn at the end of the validation that follows.
         share: of a colour where it lies over the image, from 0 to 1.
     """
+
+    fleeting = ("rows", "epoch")  # a resumed run validates anew
 
     def __init__(self, images: int = 6, every: str = "5 epochs", share: float = 0.5) -> None:
         super().__init__(every)
@@ -34,13 +38,14 @@ class Overlay(PeriodicHook):
                 f"Overlay: images must be at least 1 and share above 0 and at most 1, got {images}, {share}"
             )
         self.images, self.share = images, share
-        self.rows: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self.rows: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # of the last validation, until they are drawn
+        self.epoch = 0  # of that validation
 
     def before_val(self, run: Runner) -> None:
-        self.rows = {}
+        self.rows, self.epoch = {}, run.epoch_in_progress
 
     def after_val_iter(self, run: Runner, batch: Batch, outputs: Any) -> None:
-        if not self.is_due(run) or run.val_loader is None:
+        if run.val_loader is None:
             return
         if outputs.ndim != 4 or batch.targets.ndim != 3:
             shapes = f"{tuple(outputs.shape)} and {tuple(batch.targets.shape)}"
@@ -53,9 +58,17 @@ class Overlay(PeriodicHook):
                 self.rows[sample] = tuple(part.cpu() for part in (batch.inputs[place], batch.targets[place], found))  # type: ignore[assignment]
 
     def after_val(self, run: Runner, metrics: Mapping[str, float]) -> None:
+        if self.is_due(run):
+            self.done(run)
+            self._draw(run)
+
+    def at_end(self, run: Runner) -> None:
+        self._draw(run)  # of a run that was stopped: its last validation
+
+    def _draw(self, run: Runner) -> None:
+        """What the last validation has shown, once."""
         if not self.rows or run.val_loader is None:
             return
-        self.done(run)
         colours = np.asarray(getattr(run.val_loader.dataset, "colours", None) or _colours(len(run.classes)))
         cells = []
         for sample in sorted(self.rows):
@@ -64,7 +77,7 @@ class Overlay(PeriodicHook):
             image = (own * 255).round().byte().permute(1, 2, 0).numpy()
             cells.append([image, self._over(image, target, colours), self._over(image, found, colours)])
         self.rows = {}
-        caption = f"Validation images with their true masks and those found, epoch {run.epoch}"
+        caption = f"Validation images with their true masks and those found, epoch {self.epoch}"
         picture = _page(
             cells, ("image", "true", "found"), [*zip(map(str, run.classes), colours.tolist(), strict=False)]
         )
