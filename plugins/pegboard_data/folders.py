@@ -40,8 +40,9 @@ def image_files(folder: Path) -> list[str]:
             continue
         seen.add((identity.st_dev, identity.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = Path(here).relative_to(folder)
-        found += [(below / name).as_posix() for name in names if _is_image(name)]
+        below = Path(here).relative_to(folder).as_posix()
+        prefix = "" if below == "." else f"{below}/"
+        found += [prefix + name for name in names if _is_image(name)]
     return sorted(found)
 
 

@@ -3,16 +3,18 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pegboard.errors import DataError
 from pegboard_data.folders import check_is_one_part, class_names, image_files
 from pegboard_data.images import kinds, read_image
+from pegboard_data.index_files import Index
+from pegboard_data.listed import Listed
 from pegboard_data.paths import Paths
+from pegboard_data.shared_index import shared
 
 
-class ImageFolder:
+class ImageFolder(Listed):
     """Images in one folder a class: ``root/<class>/**/*``, at any depth below the class.
 
     Classes are numbered in the sorted order of their names, and the images of a class follow in the sorted order of
@@ -33,22 +35,18 @@ class ImageFolder:
 
     def __init__(self, root: str) -> None:
         self._root = Path(root).expanduser()
-        self.classes = class_names(self._root)
-        check_is_one_part(self._root, self.classes, "ImageFolder")
-        self.num_classes = len(self.classes)
-        self.paths = Paths()
-        counts = []
-        for name in self.classes:
+        classes = class_names(self._root)
+        check_is_one_part(self._root, classes, "ImageFolder")
+        paths, counts = Paths(), []
+        for name in classes:
             files = image_files(self._root / name)
             if not files:
                 raise DataError(f"{self._root / name}: no image in this class folder; expected files {kinds()}")
             for file in files:
-                self.paths.append(f"{name}/{file}")
+                paths.append(f"{name}/{file}")
             counts.append(len(files))
-        self.targets: NDArray[np.int32] = np.repeat(np.arange(self.num_classes, dtype=np.int32), counts)
-
-    def __len__(self) -> int:
-        return len(self.targets)
+        targets = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
+        super().__init__(shared(Index(paths, targets, classes)))
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         """A PIL RGB image and its class.

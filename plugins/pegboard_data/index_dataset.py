@@ -2,22 +2,24 @@
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pegboard.errors import DataError
 from pegboard_data.images import read_image
-from pegboard_data.index_files import locate, read_index
+from pegboard_data.index_files import locate
+from pegboard_data.listed import Listed
+from pegboard_data.shared_index import shared_index
 
 
-class IndexFile:
+class IndexFile(Listed):
     """The images that an index file lists, one a line: ``path label``.
 
     The format is that of :mod:`pegboard_data.index_files`; the classes are those of the ``classes.txt`` beside the
     file, where there is one. ``pegboard split`` and ``pegboard index`` write such files.
 
-    Costs the length of its path and 12 bytes a sample, whatever the number of worker processes.
+    Costs the length of its path and 12 bytes a sample: once a machine, for all processes of all runs, where the file
+    has 4 MiB or more, and once a run where it has less. A large file is read once, and then kept in the cache folder in
+    a form that is mapped.
 
     Args:
         path: the index file.
@@ -25,7 +27,7 @@ class IndexFile:
             up beside the index file otherwise, and where ``root`` does not hold them.
 
     Attributes:
-        targets: the class of each sample, (N,) int32.
+        targets: the class of each sample, (N,) int32; not to be written to where the file is large.
         classes: the names of the classes.
         num_classes: how many there are.
         paths: of each image, as the file has it.
@@ -40,15 +42,8 @@ class IndexFile:
         self._root = Path(root).expanduser() if root is not None else None
         if self._root is not None and not self._root.is_dir():
             raise DataError(f"IndexFile: root {self._root}: no such folder")
-        index = read_index(self._path)
-        self.paths = index.paths
-        self.targets: NDArray[np.int32] = index.targets
-        self.classes = index.classes
-        self.num_classes = len(index.classes)
+        super().__init__(shared_index(self._path))
         self.path(0)
-
-    def __len__(self) -> int:
-        return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         """A PIL RGB image and its class.

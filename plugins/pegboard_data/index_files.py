@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from pegboard.errors import DataError, did_you_mean
 from pegboard_data.paths import Paths
+from pegboard_data.plain_lines import plain_lines
 
 CLASSES_FILE = "classes.txt"
 
@@ -42,6 +43,7 @@ _PLAIN = re.compile(
 )  # without quotes: what nearly all lines are
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _NEEDS_QUOTES = re.compile(rf'^["#{_BYTE_ORDER_MARK}]|^[ \t]|[ \t]$|[\x00-\x1f\x7f]')
+_AT_ONCE = 2**19  # bytes of a file that are read together
 _EXPECTED = "expected a path and a label with a blank between them, e.g. 'cat/1.png 3'"
 
 
@@ -70,21 +72,31 @@ def read_index(path: str | Path) -> Index:
     beside = path.with_name(CLASSES_FILE)
     labels = _Labels(read_classes(beside), str(beside)) if beside.is_file() else _Labels(None, "")
     paths, targets = Paths(), array("i")
-    known: dict[str, int] = {}  # labels and their numbers
-    for number, line in _lines(path):
+    for number, lines in _stretches(path):
+        plain = plain_lines(lines)
+        if plain is not None and (numbers := labels.numbers_of(plain.labels)) is not None:
+            paths.extend(plain.text, plain.lengths)
+            targets.extend(numbers)
+        else:
+            _read_one_by_one(path, number, lines, paths, targets, labels)
+    if not paths:
+        raise DataError(f"{path}: no sample in it; expected lines of a path and a label, e.g. 'cat/1.png 3'")
+    return Index(paths, *labels.sorted(np.frombuffer(targets, dtype=np.int32)))
+
+
+def _read_one_by_one(
+    path: Path, first: int, lines: bytes, paths: Paths, targets: "array[int]", labels: "_Labels"
+) -> None:
+    """Add the samples in some lines, of which ``first`` is the number of the first."""
+    for number, line in _said(path, first, lines):
         match = _PLAIN.fullmatch(line) or _LINE.fullmatch(line)
         if match is None or "\r" in line:
             raise DataError(f"{path}:{number}: {_shown(line)}: {_why_no_sample(line)}; {_EXPECTED}")
         try:
             paths.append(_unquoted(match[1]))
-            if match[2] not in known:
-                known[match[2]] = labels.number(match[2])
+            targets.append(labels.number(match[2]))
         except ValueError as error:
             raise DataError(f"{path}:{number}: {error}") from None
-        targets.append(known[match[2]])
-    if not paths:
-        raise DataError(f"{path}: no sample in it; expected lines of a path and a label, e.g. 'cat/1.png 3'")
-    return Index(paths, *labels.sorted(np.frombuffer(targets, dtype=np.int32)))
 
 
 def locate(listed: str, index_file: Path, root: Path | None = None) -> Path:
@@ -149,24 +161,38 @@ def _write(path: Path, lines: Iterable[str]) -> None:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that say something, with their numbers from 1, without the white space around them."""
+    for number, lines in _stretches(path):
+        yield from _said(path, number, lines)
+
+
+def _stretches(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The whole file, many whole lines at a time, with the number of the first of them."""
+    number = 1
     try:
         with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                try:
-                    line = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
-                except UnicodeDecodeError as error:
-                    where = f"byte 0x{raw[error.start]:02x} in column {error.start + 1}"
-                    raise DataError(f"{path}:{number}: {where} is not UTF-8; expected UTF-8 text") from None
-                if number == 1:
-                    line = line.removeprefix(_BYTE_ORDER_MARK)
-                if not line.startswith("#") and (line := line.strip(" \t")):
-                    yield number, line
+            while lines := file.read(_AT_ONCE) + file.readline():
+                yield number, lines
+                number += lines.count(b"\n")
     except FileNotFoundError:
         folder = path.parent
         near = did_you_mean(path.name, [file.name for file in folder.glob("*.txt")]) if folder.is_dir() else ""
         raise DataError(f"{path}: no such file{near}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read as an index file: {error.strerror or error}") from error
+
+
+def _said(path: Path, first: int, lines: bytes) -> Iterator[tuple[int, str]]:
+    """Of some lines those that say something, as ``_lines`` gives them."""
+    for number, raw in enumerate(lines.removesuffix(b"\n").split(b"\n"), first):
+        try:
+            line = raw.decode("utf-8").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            where = f"byte 0x{raw[error.start]:02x} in column {error.start + 1}"
+            raise DataError(f"{path}:{number}: {where} is not UTF-8; expected UTF-8 text") from None
+        if number == 1:
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        if not line.startswith("#") and (line := line.strip(" \t")):
+            yield number, line
 
 
 def _quoted(text: str) -> str:
@@ -217,6 +243,7 @@ class _Labels:
         self.is_given = classes is not None
         self.numbers = {name: number for number, name in enumerate(classes or ())}
         self.kind = ""  # of the first label, where classes are gathered: "number" or "name"
+        self.known: dict[bytes, int] = {}  # labels that were met before, and their numbers
 
     def number(self, text: str) -> int:
         """The class number; provisional, by first appearance, where names are gathered.
@@ -224,6 +251,22 @@ class _Labels:
         Raises:
             ValueError: the label is no class.
         """
+        label = text.encode()
+        if label not in self.known:
+            self.known[label] = self._number(text)
+        return self.known[label]
+
+    def numbers_of(self, labels: list[bytes]) -> list[int] | None:
+        """The same of many labels without quotes; None where one of them is no class."""
+        try:
+            for label in dict.fromkeys(labels):
+                if label not in self.known:
+                    self.number(label.decode())
+        except ValueError:
+            return None
+        return list(map(self.known.__getitem__, labels))
+
+    def _number(self, text: str) -> int:
         kind = "number" if _NUMBER.fullmatch(text) else "name"
         label = _unquoted(text)
         if self.is_given:

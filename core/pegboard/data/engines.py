@@ -130,11 +130,7 @@ class Workers:
         self, order: NDArray[np.int64], epoch: int, start: int, batch_size: int, share: Share | None
     ) -> Iterator[Batch]:
         """Batches go to the processes in turn and come back in order."""
-        begins = range(start * batch_size, len(order), batch_size)
-        spans = [(begin, min(begin + batch_size, len(order))) for begin in begins]
-        if share is not None:
-            spans = [share.span(*span) for span in spans]
-        self.tasks.waiting = [_Task(epoch, begin, order[begin:end]) for begin, end in spans]
+        self.tasks.waiting = _Waiting(order, epoch, start * batch_size, batch_size, share)
         with _deaths_told_in_their_turn():
             made = iter(self.loader)
         while True:
@@ -192,17 +188,40 @@ class _Task(NamedTuple):
     samples: NDArray[np.int64]
 
 
+class _Waiting(NamedTuple):
+    """The tasks of an epoch from place ``begin`` on, each made when its turn comes: there may be a hundred thousand."""
+
+    order: NDArray[np.int64]
+    epoch: int
+    begin: int
+    batch_size: int
+    share: Share | None
+
+    @property
+    def begins(self) -> range:
+        """Where each batch begins."""
+        return range(self.begin, len(self.order), self.batch_size)
+
+    def tasks(self) -> Iterator[_Task]:
+        """Of each batch the part that ``share`` says, or all of it."""
+        for first in self.begins:
+            begin, end = first, min(first + self.batch_size, len(self.order))
+            if self.share is not None:
+                begin, end = self.share.span(begin, end)
+            yield _Task(self.epoch, begin, self.order[begin:end])
+
+
 class _Tasks(TorchSampler[_Task]):
     """What the DataLoader hands out to its processes: the tasks of the epoch at hand."""
 
     def __init__(self) -> None:
-        self.waiting: list[_Task] = []
+        self.waiting = _Waiting(np.zeros(0, dtype=np.int64), 0, 0, 1, None)
 
     def __len__(self) -> int:
-        return len(self.waiting)
+        return len(self.waiting.begins)
 
     def __iter__(self) -> Iterator[_Task]:
-        return iter(self.waiting)
+        return self.waiting.tasks()
 
 
 class _Maker(Dataset[tuple[Batch, dict[int, str]]]):
