@@ -37,3 +37,9 @@ def tables(page: Path) -> list[list[list[str]]]:
     found = re.findall(r"(?:^\|.*\|\n)+", prose(page.read_text(encoding="utf-8")), re.MULTILINE)
     split = [[[cell.strip() for cell in line[1:-1].split(" | ")] for line in table.splitlines()] for table in found]
     return [rows[2:] for rows in split]
+
+
+def left_behind() -> set[str]:
+    """What the README says that a run leaves in its folder."""
+    [rows] = [rows for rows in tables(REPOSITORY / "README.md") if "report.html" in rows[0][0]]
+    return {name.rstrip("/") for row in rows for name in re.findall(r"`([\w./]+)`", row[0])}

@@ -56,8 +56,8 @@ def _wrong_setting(key: str, value: str, folder: Path) -> list[str]:
         if place is None:
             return [f"{key}={value}: there is no such key"]
         line = f"{place} = dict({key}={value})\n"
-    given_up = {"phases": "train_for", "optimizer": "scheduler"}.get(key)  # which would have to fit
-    base = "".join(row + "\n" for row in SOUND.splitlines() if not (given_up and row.startswith(f"{given_up} =")))
+    given_up = {"phases": ("train_for =", "scheduler ="), "optimizer": ("scheduler =",)}.get(key)  # they'd have to fit
+    base = "".join(f"{row}\n" for row in SOUND.splitlines() if not (given_up and row.startswith(given_up)))
     (folder / "base.py").write_text(base, encoding="utf-8")
     (folder / "config.py").write_text(f'_base_ = ["base.py"]\n{line}', encoding="utf-8")
     return [f"{key}={value}: {problem}" for problem in check(Config.load(folder / "config.py"))]

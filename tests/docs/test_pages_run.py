@@ -14,7 +14,7 @@ import pytest
 from pegboard import cli, plugins
 from pegboard.cli.new_plugin_command import TEMPLATES
 from tests.conftest import restored_boards
-from tests.docs.blocks import DOCS, Block, blocks
+from tests.docs.blocks import DOCS, Block, blocks, left_behind
 
 # What takes a reader a minute takes a test seconds, with fewer images and epochs.
 SHORTER = {"count=2000": "count=200", '"10 epochs"': '"2 epochs"'}
@@ -77,6 +77,8 @@ def test_every_file_and_command_of_a_page_works(page: str, folder: Path) -> None
     if page == "tutorial.md":
         for name in ("first", "finetune", "losses", "optimizers", "explained"):
             assert json.loads((folder / "runs" / name / "summary.json").read_text())["exit"] == "finished"
+        there = {path.name for path in (folder / "runs" / "explained").iterdir()}
+        assert there ^ left_behind() <= {"uncommitted.patch"}, "the README's list of what a run leaves behind"
     if page == "writing_a_hook.md":
         first, *_, last = (folder / "runs" / "told" / "diary.txt").read_text(encoding="utf-8").splitlines()
         assert first.startswith("begins: told") and last == "finished"
