@@ -18,7 +18,6 @@ from tests.docs.blocks import DOCS, Block, blocks, left_behind
 
 # What takes a reader a minute takes a test seconds, with fewer images and epochs.
 SHORTER = {"count=2000": "count=200", '"10 epochs"': '"2 epochs"'}
-CHINESE = ("tutorial.md", "writing_a_hook.md", "writing_a_plugin.md")
 PAGES = ("tutorial.md", "writing_a_hook.md", "writing_a_plugin.md", "coming_from.md")
 
 
@@ -102,7 +101,7 @@ def differences(page: Path, other: Path) -> list[str]:
     return [f"block {number}: {one!r} is not {two!r}" for number, (one, two) in enumerate(pairs) if one != two]
 
 
-@pytest.mark.parametrize("page", CHINESE)
+@pytest.mark.parametrize("page", PAGES)
 def test_the_guide_in_chinese_has_the_same_files_and_commands(page: str) -> None:
     """So the run of the English page is a run of the Chinese one."""
     assert differences(DOCS / "zh" / page, DOCS / page) == []

@@ -126,6 +126,6 @@ class Histograms(PeriodicHook):
 
 
 def _kind(note: str) -> tuple[str, str]:
-    """The parameter and what is said of it, without the figures: these change with every step, and are in the picture."""
+    """The parameter and what is said of it, without the figures: these change, and the picture has them."""
     name, _, words = note.partition(": ")
     return name, re.sub(r"\d[\d.e+-]*", "", words)
