@@ -14,11 +14,10 @@ import pytest
 from pegboard import cli, plugins
 from pegboard.cli.new_plugin_command import TEMPLATES
 from tests.conftest import restored_boards
-from tests.docs.blocks import DOCS, Block, blocks
+from tests.docs.blocks import DOCS, Block, blocks, left_behind
 
 # What takes a reader a minute takes a test seconds, with fewer images and epochs.
 SHORTER = {"count=2000": "count=200", '"10 epochs"': '"2 epochs"'}
-CHINESE = ("tutorial.md", "writing_a_hook.md", "writing_a_plugin.md")
 PAGES = ("tutorial.md", "writing_a_hook.md", "writing_a_plugin.md", "coming_from.md")
 
 
@@ -77,6 +76,8 @@ def test_every_file_and_command_of_a_page_works(page: str, folder: Path) -> None
     if page == "tutorial.md":
         for name in ("first", "finetune", "losses", "optimizers", "explained"):
             assert json.loads((folder / "runs" / name / "summary.json").read_text())["exit"] == "finished"
+        there = {path.name for path in (folder / "runs" / "explained").iterdir()}
+        assert there ^ left_behind() <= {"uncommitted.patch"}, "the README's list of what a run leaves behind"
     if page == "writing_a_hook.md":
         first, *_, last = (folder / "runs" / "told" / "diary.txt").read_text(encoding="utf-8").splitlines()
         assert first.startswith("begins: told") and last == "finished"
@@ -100,7 +101,7 @@ def differences(page: Path, other: Path) -> list[str]:
     return [f"block {number}: {one!r} is not {two!r}" for number, (one, two) in enumerate(pairs) if one != two]
 
 
-@pytest.mark.parametrize("page", CHINESE)
+@pytest.mark.parametrize("page", PAGES)
 def test_the_guide_in_chinese_has_the_same_files_and_commands(page: str) -> None:
     """So the run of the English page is a run of the Chinese one."""
     assert differences(DOCS / "zh" / page, DOCS / page) == []

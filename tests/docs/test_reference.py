@@ -56,6 +56,12 @@ def test_a_changed_docstring_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert dict(reference_pages())["hook_points.md"] != PAGES["hook_points.md"]
 
 
+def test_the_design_names_every_registry() -> None:
+    text = " ".join((DOCS / "design.md").read_text(encoding="utf-8").split())
+    [names] = re.findall(r"\*\*Ten registries.*? has one: ([\w, ]+)\.", text)
+    assert names.split(", ") == [*BOARDS] and len(BOARDS) == 10
+
+
 # -- the README --------------------------------------------------------------------------------------------------------
 
 

@@ -27,7 +27,7 @@ COMMANDS = {
     "reproduce": "repeat a run from its folder, and say where its figures first differ",
     "plugins": "list plugins, and the parts that they register; --doctor says whether they are sound",
     "new-plugin": "write a plugin package, with tests, that works and waits for your own parts",
-    "docs": "print the page of a part, a run key or a hook point",
+    "docs": "print the page of a part, a key, a command, a hook point or a class",
 }
 
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pegboard.cli.added import Command, added_commands
 from pegboard.console import say
 from pegboard.errors import PegboardError, did_you_mean
 from pegboard.plugins import load_plugin
@@ -14,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "name",
         nargs="?",
         metavar="NAME",
-        help="a part such as SGD or acme:Net, a run key, a hook point, a plugin hook, a registry such as HOOKS, or a "
-        "class such as Tracker",
+        help="a part such as SGD or acme:Net, a key such as train_for or batch_size, a command, a hook point, a plugin "
+        "hook, a registry such as HOOKS, or a class such as Tracker",
     )
     parser.add_argument(
         "--plugins", nargs="+", default=[], metavar="PLUGIN", help="run these files or modules first: their parts too"
@@ -42,13 +43,31 @@ def _pages(name: str) -> list[str]:
 
     found = [part_page(board, entry) for board in BOARDS.values() for entry in board.list(_literally(name))]
     pages = topics()
-    found += [pages[topic]() for topic in (name, name.upper()) if topic in pages][:1]
+    topic = name if name in pages else name.upper()
+    found += [*(page() for page in pages.get(topic, [])), *_command_pages(name)]
     if not found:
         known = [entry.name for board in BOARDS.values() for entry in board.list()]
+        known += [one.name for one in added_commands()[0]] + [*_commands()]
         otherwise = "; `pegboard plugins BOARD` lists the parts of a board"
         nearest = did_you_mean(name, [*known, *pages], otherwise=otherwise)
-        raise PegboardError(f"there is no part, run key, hook point, plugin hook or class {name!r}{nearest}")
+        raise PegboardError(f"there is no part, key, command, hook point, plugin hook or class {name!r}{nearest}")
     return found
+
+
+def _commands() -> dict[str, Command]:
+    """pegboard's own by their names, and every one that plugins add by ``plugin:name``."""
+    from pegboard.cli import own_commands
+
+    return own_commands() | {one.full_name: one.command for one in added_commands()[0]}
+
+
+def _command_pages(name: str) -> list[str]:
+    """The command of that name; where only plugins have it, that of each."""
+    from pegboard.documents.reference import command_page
+
+    known = _commands()
+    names = [name] if name in known else [full for full in known if full.endswith(f":{name}")]
+    return [command_page(full, known[full]) for full in names]
 
 
 def _literally(name: str) -> str:

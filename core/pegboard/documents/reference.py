@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from pegboard import source
+from pegboard.cli.added import Command
 from pegboard.config import keys
 from pegboard.documents.boards import USE
 from pegboard.documents.classes import class_page, classes, classes_page
@@ -112,6 +113,16 @@ def key_page(name: str) -> str:
     return "\n".join([*lines, *(_key_table(inside) if inside else [])])
 
 
+def inner_key_page(name: str) -> str:
+    """A key that stands inside others, as ``batch_size`` does: what it is in each of them."""
+    lines: list[str] = []
+    for title, (_, table_of) in _KEY_TABLES.items():
+        if key := table_of.get(name):
+            lines += [f"# {name}", "", f"{title.replace('Keys', 'A key')}: {key.help}.", ""]
+            lines += table(("key", "holds", "default"), [_key_row(name, key)[:3]])
+    return "\n".join(lines)
+
+
 # -- hook points -------------------------------------------------------------------------------------------------------
 
 
@@ -164,13 +175,18 @@ def commands_page() -> str:
     from pegboard.cli import own_commands
 
     lines = ["# Commands", "", "`pegboard COMMAND --help` says the same. A user's mistake exits with status 2.", ""]
-    for name, (help_line, add_arguments, _) in own_commands().items():
-        parser = argparse.ArgumentParser(add_help=False)
-        add_arguments(parser)
-        rows = [(_written(action), (action.help or "").replace("%%", "%")) for action in parser._actions]
-        lines += [f"## pegboard {name}", "", help_line[0].upper() + help_line[1:] + ".", ""]
-        lines += table(("argument", ""), rows)
+    lines += [command_page(name, command, level=2) for name, command in own_commands().items()]
     return "\n".join(lines)
+
+
+def command_page(name: str, command: Command, level: int = 1) -> str:
+    """One command, with all arguments."""
+    help_line, add_arguments, _ = command
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser)
+    rows = [(_written(action), (action.help or "").replace("%%", "%")) for action in parser._actions]
+    lines = [f"{'#' * level} pegboard {name}", "", help_line[0].upper() + help_line[1:] + ".", ""]
+    return "\n".join([*lines, *table(("argument", ""), rows)])
 
 
 def _written(action: argparse.Action) -> str:
@@ -184,10 +200,12 @@ def _written(action: argparse.Action) -> str:
     return f"`{' '.join(filter(None, [names, words]))}`"
 
 
-def topics() -> Mapping[str, "partial[str]"]:
-    """Every page besides those of parts that ``pegboard docs NAME`` prints, by name."""
-    pages: dict[str, partial[str]] = {name: partial(key_page, name) for name in keys.RUN_KEYS}
-    pages |= {point: partial(point_page, point) for point in POINTS}
-    pages |= {name: partial(plugin_hook_page, name) for name in PLUGIN_HOOKS}
-    pages |= {name: partial(class_page, name) for name in classes()}
-    return pages | {board.name.upper(): partial(board_page, board) for board in BOARDS.values()}
+def topics() -> Mapping[str, "list[partial[str]]"]:
+    """Every page besides those of parts and commands that ``pegboard docs NAME`` prints, by name."""
+    pages: dict[str, list[partial[str]]] = {name: [partial(key_page, name)] for name in keys.RUN_KEYS}
+    for name in {name for _, table_of in _KEY_TABLES.values() for name in table_of}:
+        pages.setdefault(name, []).append(partial(inner_key_page, name))
+    pages |= {point: [partial(point_page, point)] for point in POINTS}
+    pages |= {name: [partial(plugin_hook_page, name)] for name in PLUGIN_HOOKS}
+    pages |= {name: [partial(class_page, name)] for name in classes()}
+    return pages | {board.name.upper(): [partial(board_page, board)] for board in BOARDS.values()}

@@ -87,6 +87,8 @@ def enter(run: "Runner", number: int) -> None:
             run.optimizer, phase.scheduler, f"phases.{number}.scheduler", phase.end - phase.start, phase.epochs
         )
     if len(run.phases) > 1 or frozen:
-        lr, size = run.optimizer.param_groups[0]["lr"], phase.batch_size
+        rates = sorted({float(group["lr"]) for group in run.optimizer.param_groups})
+        lr = " to ".join(f"{rate:g}" for rate in dict.fromkeys((rates[0], rates[-1])))
         still = f"{len(frozen)} tensors frozen" if frozen else "nothing frozen"
-        logger.info("phase %d of %d: %s, batch size %d, lr %g", number + 1, len(run.phases), still, size, lr)
+        words = "phase %d of %d: %s, batch size %d, lr %s"
+        logger.info(words, number + 1, len(run.phases), still, phase.batch_size, lr)

@@ -1,6 +1,7 @@
 """Weights, gradients and updates over time."""
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ class Histograms(PeriodicHook):
         check_arguments(self, "Histograms", rows=rows)
         self.rows = rows
         self.moments: list[Moment] = []  # those drawn before
-        self.said: set[str] = set()  # notes that were logged
+        self.said: set[tuple[str, str]] = set()  # of which parameter what was logged
         self.weights: dict[str, Tensor] = {}  # before the step that is looked at
         self.gradients: dict[str, Any] = {}  # of each: its summary, and its units without any gradient
         self.read: dict[str, Read] = {}
@@ -101,9 +102,9 @@ class Histograms(PeriodicHook):
         has_gradients = any(one.gradient is not None for one in read.values())
         notes = notes_of(read, has_gradients)
         for note in notes:
-            if note not in self.said:
+            if (kind := _kind(note)) not in self.said:
                 logger.info("iteration %d: %s", run.iteration, note)
-        self.said.update(notes)
+                self.said.add(kind)
         self.moments.append(Moment(run.epoch_in_progress, run.iteration, data_of(read, notes)))
         what = "Weights, gradients and updates" if has_gradients else "Weights"
         histograms_shown(self.moments, self.rows, what).show(run)
@@ -122,3 +123,9 @@ class Histograms(PeriodicHook):
             return (run.iteration + more) // self.every.count
         ends = run.position + more >= run.per_epoch or run.iteration + more >= run.phases[run.phase].end
         return (run.epoch + ends) // self.every.count
+
+
+def _kind(note: str) -> tuple[str, str]:
+    """The parameter and what is said of it, without the figures: these change, and the picture has them."""
+    name, _, words = note.partition(": ")
+    return name, re.sub(r"\d[\d.e+-]*", "", words)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pegboard import source
-from pegboard.cli import main
+from pegboard.cli import docs_command, main
+from pegboard.cli.added import Added
 from tests.conftest import Command
 
 
@@ -44,6 +45,15 @@ def test_a_name_on_two_boards_has_two_pages(capsys: pytest.CaptureFixture[str]) 
         ("pegboard_check", "def pegboard_check(config)"),
         ("HOOKS", "A hook is a subclass"),
         ("hooks", "switches a default one off"),
+        ("batch_size", "A key of a loader: "),
+        ("freeze", "A key of a phase: "),  # and a run key
+        ("freeze", "A run key: "),
+        ("lr_mult", "A key of a group: factor"),
+        ("predict", "| `IMAGE"),
+        ("split", "# pegboard split"),  # of a built-in plugin
+        ("pegboard_data:split", "# pegboard pegboard_data:split"),
+        ("train", "# pegboard train"),  # and a run key
+        ("train", "A run key: the training data"),
         ("OPTIMIZERS", "`pegboard plugins OPTIMIZERS 'torch:*'`"),
     ],
 )
@@ -56,6 +66,9 @@ def test_other_names(name: str, words: str, capsys: pytest.CaptureFixture[str]) 
     [
         (["OneCycelLR"], "did you mean 'OneCycleLR'?"),
         (["afer_val"], "did you mean 'after_val'?"),
+        (["batch_siz"], "did you mean 'batch_size'?"),
+        (["predic"], "did you mean 'predict'?"),
+        (["Trackr"], "did you mean 'Tracker'?"),
         (["qqqqqqqq"], "`pegboard plugins BOARD` lists"),
         (["*"], "there is no part"),
         ([], "`pegboard docs SGD`"),
@@ -86,6 +99,17 @@ def test_a_part_in_a_file_of_yours(
     assert main(["docs", "OfMine", "--plugins", "./of_mine_parts.py"]) == 0
     text = capsys.readouterr().out
     assert "Does | nothing." in text and "of_mine_parts:OfMine" in text
+
+
+def test_a_command_that_two_plugins_have_has_two_pages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    greet = ("greet somebody", lambda parser: parser.add_argument("NAME"), lambda arguments: 0)
+    added = [Added("greet", plugin, plugin, False, greet) for plugin in ("acme", "birch")]
+    monkeypatch.setattr(docs_command, "added_commands", lambda: (added, {}))
+    text = page("greet", capsys)
+    assert "# pegboard acme:greet" in text and "# pegboard birch:greet" in text
+    assert "birch" not in page("acme:greet", capsys)
 
 
 def test_pages_are_written_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,14 @@ def test_each_phase_has_its_batch_size_rate_and_frozen_tensors(tmp_path: Path) -
     assert run.summary["epochs"] == 5 and run.summary["iterations"] == 15
 
 
+def test_the_log_says_the_rates_of_all_groups(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "pegboard"):
+        grouped = {**SGD, "groups": [{"match": "fc.bias", "lr_mult": 10}]}
+        runs.train(tmp_path, **phased(optimizer=grouped, phases=[{"train_for": "1 iters", "lr": 0.02}, PHASES[1]]))
+    said = [message for message in caplog.messages if message.startswith("phase ")]
+    assert [message.rpartition(", ")[2] for message in said] == ["lr 0.02 to 0.2", "lr 0.1 to 1"]
+
+
 @pytest.mark.parametrize("at", [1, 3, 5, 6, 7, 12, 13, 14])
 def test_resumed_before_at_and_after_a_boundary_equals_uninterrupted(tmp_path: Path, at: int) -> None:
     every = {"checkpoint": {"every": "1 iters", "keep": 99}, "model": {"type": "Tiny", "dropout": 0.3}}
