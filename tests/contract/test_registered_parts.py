@@ -9,12 +9,13 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pegboard import Batch, Hook, Mask, PegboardError, Runner, Transform
+from pegboard import About, Batch, Hook, Mask, PegboardError, Runner, Tracker, Transform
 from pegboard.plugins import installed_plugins
 from pegboard.registry import BOARDS, Entry, registering
 from pegboard.testing import Case, ContractError, cases
@@ -236,6 +237,19 @@ class Passing(Forgets):
     fleeting = ("count",)
 
 
+class Talks(Tracker):
+    """It is told of a run by a thread, and keeps the id that its service gave the run."""
+
+    def begin(self, about: About) -> None:
+        self.run_id = uuid4().hex
+
+
+class TalksAnew(Talks):
+    """It says that a resumed run need not find the id in its checkpoint."""
+
+    fleeting = ("run_id",)
+
+
 class Ignores(Remembers):
     """It saves its state, and does not take it back."""
 
@@ -359,7 +373,7 @@ class Idles(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None: ...  # type: ignore[override]
 
 
-@pytest.mark.parametrize("factory", [Remembers, Passing, Steers], ids=lambda factory: factory.__name__)
+@pytest.mark.parametrize("factory", [Remembers, Passing, Steers, TalksAnew], ids=lambda factory: factory.__name__)
 def test_a_sound_part_is_not_accused(factory: Any, boards: None) -> None:
     for case in of_part(specimen("hooks", factory)):
         case.run()
@@ -383,6 +397,7 @@ BROKEN = [
     ("transforms", ForgetsTargets, "does to each sample what it would do to it alone", "its target"),
     ("transforms", LeavesMasksBehind, "moves masks with their images", "does not lie as the image does"),
     ("hooks", Forgets, "resumes", "forgot.*'count'"),
+    ("hooks", Talks, "resumes", r"forgot \['run_id'\].*an id that a service gave"),
     ("hooks", Ignores, "resumes", "did not take back"),
     ("hooks", Fails, "resumes", "failed in a run.*no luck"),
     ("hooks", Nudges, "leaves training as it is", "changed the model"),
