@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from typing import IO
 
@@ -109,7 +110,12 @@ class _Escaped(logging.Formatter):
 
 
 class _Plain(_Escaped):
+    """A line; the traceback of a record that says ``brief`` is for log.txt alone."""
+
     def format(self, record: logging.LogRecord) -> str:
+        if getattr(record, "brief", False):
+            record = copy(record)
+            record.exc_info = record.exc_text = None
         text = super().format(record)
         return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
 

@@ -52,6 +52,14 @@ class ConfigError(PegboardError):
         super().__init__(*map(str, self.problems))
 
 
+def reason_of(error: BaseException) -> str:
+    """What an error says, in one line; a stranger's begins with its kind."""
+    if isinstance(error, PegboardError):
+        return " ".join(error.lines)
+    first = next(filter(None, map(str.strip, str(error).splitlines())), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
 def did_you_mean(name: object, candidates: Iterable[object], *, otherwise: str = "") -> str:
     """``"; did you mean 'LeNet'?"`` for the nearest candidate, else ``otherwise``."""
     near = nearest(name, candidates)

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pegboard import Batch, Config, ConfigError, Hook, Mask, PegboardError, Runner, Transform, testing
+from pegboard import About, Batch, Config, ConfigError, Hook, Mask, PegboardError, Runner, Tracker, Transform, testing
 from pegboard.plugins import installed_plugins
 from pegboard.registry import BOARDS, Entry, registering
 from pegboard.testing import Case, ContractError, cases
@@ -256,6 +257,19 @@ class Passing(Forgets):
     """It says that nobody needs its count."""
 
     fleeting = ("count",)
+
+
+class Talks(Tracker):
+    """It is told of a run by a thread, and keeps the id that its service gave the run."""
+
+    def begin(self, about: About) -> None:
+        self.run_id = uuid4().hex
+
+
+class TalksAnew(Talks):
+    """It says that a resumed run need not find the id in its checkpoint."""
+
+    fleeting = ("run_id",)
 
 
 class Ignores(Remembers):
@@ -529,7 +543,14 @@ class MovesInSecret(LeavesMasksBehind):
 
 @pytest.mark.parametrize(
     ("board", "factory"),
-    [("hooks", Remembers), ("hooks", Passing), ("hooks", Steers), ("hooks", OfMasks), ("datasets", Outlines)],
+    [
+        ("hooks", Remembers),
+        ("hooks", Passing),
+        ("hooks", Steers),
+        ("hooks", TalksAnew),
+        ("hooks", OfMasks),
+        ("datasets", Outlines),
+    ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_sound_part_is_not_accused(board: str, factory: Any, boards: None) -> None:
@@ -575,6 +596,7 @@ BROKEN = [
     ("transforms", ForgetsTargets, "does to each sample what it would do to it alone", "its target"),
     ("transforms", LeavesMasksBehind, "moves masks with their images", "does not lie as the image does"),
     ("hooks", Forgets, "resumes", "forgot.*'count'"),
+    ("hooks", Talks, "resumes", r"forgot \['run_id'\].*an id that a service gave"),
     ("hooks", Ignores, "resumes", "did not take back"),
     ("hooks", Fails, "resumes", "failed in a run.*no luck"),
     ("hooks", ForgetsMasks, "resumes", "forgot.*'count'"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pegboard.errors import PegboardError
+from pegboard.errors import PegboardError, reason_of
 from pegboard.hooks.hook import Hook
 
 if TYPE_CHECKING:
@@ -56,9 +56,8 @@ class Tracker(Hook):
     threaded: ClassVar[bool] = True  # False: called in the training thread, for who only writes to files, and fast
     patience: ClassVar[float] = 30.0  # seconds
 
-    _calls: "queue.Queue[tuple[Callable[..., None], tuple[Any, ...]] | None] | None" = None
     _about: About | None = None  # while the run is told of
-    _error: Exception | None = None
+    _line: "_Line | None" = None
 
     def begin(self, about: About) -> None:
         """The run begins, or goes on."""
@@ -97,12 +96,7 @@ class Tracker(Hook):
         told = run.checkpoints.saved_at(run.iteration) if resumed else None
         self._about = About(run.name, run.folder, run.config.values, resumed, told)
         self._waiting: list[tuple[Mapping[str, Any], float]] = []
-        if self.threaded:
-            self._calls, self._error = queue.Queue(MOST_WAITING), None
-            self._thread = threading.Thread(target=self._work, args=(self._calls,), name=type(self).__name__)
-            self._thread.daemon = True
-            self._progress = time.monotonic()
-            self._thread.start()
+        self._line = _Line(type(self).__name__) if self.threaded else None
         self._tell(self.begin, self._about)
 
     def on_log(self, run: "Runner", values: Mapping[str, Any]) -> None:
@@ -127,16 +121,8 @@ class Tracker(Hook):
         self._tell_records()
         self._tell(self.end, dict(summary))
         self._about = None
-        if self._calls is None:
-            return
-        calls, self._calls = self._calls, None
-        self._progress = time.monotonic()
-        with suppress(queue.Full):  # a tracker that far behind is not waited for
-            calls.put_nowait(None)
-        while self._thread.is_alive() and time.monotonic() - self._progress < self.patience:
-            self._thread.join(0.02)
-        self._raise_error()
-        if self._thread.is_alive():
+        line, self._line = self._line, None
+        if line is not None and not line.end(self.patience):
             logger.warning(
                 "%s has not ended after %g s without a sign of life; what it was told last may be missing there",
                 type(self).__name__, self.patience,
@@ -151,32 +137,79 @@ class Tracker(Hook):
     def _tell(self, method: Callable[..., None], *given: Any) -> None:
         if self._about is None:
             return
-        if self._calls is None:
-            method(*given)
-            return
-        self._raise_error()
         try:
-            self._calls.put_nowait((method, given))
-        except queue.Full:
-            raise PegboardError(
-                f"{type(self).__name__} is {MOST_WAITING} calls behind; is what it talks to alive?"
-            ) from None
-
-    def _work(self, calls: "queue.Queue[tuple[Callable[..., None], tuple[Any, ...]] | None]") -> None:
-        while (call := calls.get()) is not None:
-            method, given = call
-            try:
-                method(*given)
-            except Exception as error:  # noqa: BLE001  # a stranger's code, on a thread that nobody watches
-                self._error = error  # raised in the training thread, which reports it and calls no more
-                return
-            self._progress = time.monotonic()
-
-    def _raise_error(self) -> None:
-        error, self._error = self._error, None
-        if error is not None:
+            if self._line is None:
+                _call(method, given)
+            else:
+                self._line.put(method, given)
+        except TrackerFailed:
             self._about = None
-            raise error
+            raise
+
+
+class TrackerFailed(PegboardError):
+    """A tracker raised, or fell too far behind.
+
+    Args:
+        method: of the tracker, e.g. ``"begin"``; the hook point at which the run hears of it says nothing.
+        reason: one line.
+    """
+
+    def __init__(self, method: str, reason: str) -> None:
+        super().__init__(reason)
+        self.method = method
+
+
+class _Line:
+    """Calls that wait for a tracker, and the thread that makes them, one at a time."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.calls: queue.Queue[tuple[Callable[..., None], tuple[Any, ...]] | None] = queue.Queue(MOST_WAITING)
+        self.failed: TrackerFailed | None = None
+        self.progress = time.monotonic()
+        self.thread = threading.Thread(target=self.work, name=name, daemon=True)
+        self.thread.start()
+
+    def put(self, method: Callable[..., None], given: tuple[Any, ...]) -> None:
+        """Hand over a call; what an earlier one raised is raised here, in the training thread."""
+        self.raise_failure()
+        try:
+            self.calls.put_nowait((method, given))
+        except queue.Full:
+            reason = f"{self.name} is {MOST_WAITING} calls behind; is what it talks to alive?"
+            raise TrackerFailed(method.__name__, reason) from None
+
+    def end(self, patience: float) -> bool:
+        """Wait until all calls are made; False if there is no progress for so many seconds."""
+        self.progress = time.monotonic()
+        with suppress(queue.Full):  # a tracker that far behind is not waited for
+            self.calls.put_nowait(None)
+        while self.thread.is_alive() and time.monotonic() - self.progress < patience:
+            self.thread.join(0.02)
+        self.raise_failure()
+        return not self.thread.is_alive()
+
+    def work(self) -> None:
+        while (call := self.calls.get()) is not None:
+            try:
+                _call(*call)
+            except TrackerFailed as failed:
+                self.failed = failed
+                return
+            self.progress = time.monotonic()
+
+    def raise_failure(self) -> None:
+        failed, self.failed = self.failed, None
+        if failed is not None:
+            raise failed
+
+
+def _call(method: Callable[..., None], given: tuple[Any, ...]) -> None:
+    try:
+        method(*given)
+    except Exception as error:  # a stranger's code, which talks to a stranger's service
+        raise TrackerFailed(method.__name__, reason_of(error)) from error
 
 
 def _of_an_epoch(name: str) -> bool:

@@ -46,8 +46,9 @@ def resumes(part: Part) -> None:
         expect(same(probe.begins_with, kept), f"{part.name} did not take back its state {kept}")
         ended, resumed = plain(whole.hooks[name], its_folder), plain(last.hooks[name], temporary)
     differing = sorted(key for key in ended.keys() | resumed.keys() if not same(ended.get(key), resumed.get(key)))
-    advice = "name them in 'state' if a resumed run needs them, in 'fleeting' if it does not (a time, a cache)"
-    expect(not differing, f"{part.name} resumed half way forgot {differing}; {advice}")
+    advice = "name them in 'state' if a resumed run needs them, in 'fleeting' if it does not"
+    such_as = "a time, a cache, an id that a service gave"
+    expect(not differing, f"{part.name} resumed half way forgot {differing}; {advice} ({such_as})")
 
 
 def only_watches(part: Part) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pegboard import Hook, Runner, Shown, Tracker
+from pegboard.console import show_log
 from pegboard.hooks import About
 from tests import runs
 
@@ -134,8 +135,41 @@ def test_a_dead_tracker_costs_one_line_and_not_the_run(
         assert "has not ended after 0.2 s" in line.getMessage()
         tracker.let_go.set()
     else:
-        assert "hook 'tracker' failed at" in line.getMessage() and "training goes on" in line.getMessage()
-        assert line.exc_info is not None and "nobody there" in str(line.exc_info[1])
+        method = "end" if isinstance(tracker, RaisesAtTheEnd) else "record"  # not the point where the run heard of it
+        said = f"hook 'tracker' failed at {method} and is switched off; training goes on: ConnectionError: nobody there"
+        assert line.getMessage() == said
+
+
+def test_the_terminal_gets_the_line_and_the_log_where_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = logging.getLogger("pegboard")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", False)
+    show_log()
+    told(tmp_path, Raises())
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "tracker" in line]
+    assert line.startswith("error: hook 'tracker' failed at record")
+    log = (tmp_path / "log.txt").read_text(encoding="utf-8")
+    assert log.count("failed at record") == 1 and 'raise ConnectionError("nobody there")' in log
+
+
+def test_a_hook_that_has_a_bug_shows_where_on_the_terminal_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is brief for a dead service is not so for a mistake in the code."""
+
+    class Buggy(Hook):
+        def after_train_epoch(self, run: Runner) -> None:
+            raise IndexError("out of range")
+
+    logger = logging.getLogger("pegboard")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", False)
+    show_log()
+    runs.train(tmp_path, hooks={"buggy": runs.hang("hooks", "buggy", Buggy())})
+    said = capsys.readouterr().err
+    assert "failed at after_train_epoch" in said and 'raise IndexError("out of range")' in said
 
 
 def test_one_that_falls_behind_is_told_no_more(
