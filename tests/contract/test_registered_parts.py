@@ -285,6 +285,14 @@ class Fails(Hook):
         raise RuntimeError("no luck")
 
 
+class CannotGoOn(Hook):
+    """It does well in a run that nothing stops."""
+
+    def before_run(self, run: Runner) -> None:
+        if run.resume is not None:
+            raise RuntimeError("no luck the second time")
+
+
 class OfMasks(Forgets):
     """It is made for masks, and says so of all else."""
 
@@ -363,6 +371,13 @@ class Amnesic(LastBatch):
 
     def compute(self) -> float:
         return self.hits / self.count
+
+
+class PerClass(Amnesic):
+    """It gives more than one number."""
+
+    def compute(self) -> Any:
+        return {"a": 0.5, "b": 0.7}
 
 
 class Total(LastBatch):
@@ -599,6 +614,7 @@ BROKEN = [
     ("hooks", Talks, "resumes", r"forgot \['run_id'\].*an id that a service gave"),
     ("hooks", Ignores, "resumes", "did not take back"),
     ("hooks", Fails, "resumes", "failed in a run.*no luck"),
+    ("hooks", CannotGoOn, "resumes", "failed in a run.*no luck the second time"),
     ("hooks", ForgetsMasks, "resumes", "forgot.*'count'"),
     ("hooks", FailsDifferently, "resumes", "expected masks.*where each pixel has a class: no luck with masks"),
     ("hooks", Nudges, "leaves training as it is", "changed the model"),
@@ -606,6 +622,7 @@ BROKEN = [
     ("metrics", LastBatch, "resumes", "the same samples in one"),
     ("metrics", Amnesic, "resumes", "without a stop"),
     ("metrics", Total, "resumes", "after reset"),
+    ("metrics", PerClass, "resumes", "gives a dict; compute.. gives one number"),
     ("schedulers", Counts, "resumes", "resumed after 3 steps"),
     ("optimizers", Wanders, "resumes", "other weights"),
     ("optimizers", Idles, "resumes", "changes no weight"),
