@@ -4,8 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pegboard.cli import opened
-from pegboard.cli.common import add_overrides
+from pegboard.cli.saved_run import SavedRun
 from pegboard.config import Config
 from pegboard.config.origin import Origin
 from pegboard.config.overrides import parse
@@ -14,7 +13,7 @@ from pegboard.errors import PegboardError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    opened.add_arguments(parser)
+    SavedRun.add_arguments(parser)
     parser.add_argument("hook", metavar="HOOK", help="one that draws, such as GradCAM, or your own")
     parser.add_argument(
         "settings",
@@ -26,24 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="DIR", help="where figures/ is; in the run folder, or here without one, unless given"
     )
-    add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print where the pictures are, and what the hook has logged."""
     show_log()
-    path = opened.named(Path(arguments.path), arguments.checkpoint)
-    options = arguments.cfg_options + ([f"device={arguments.device!r}"] if arguments.device else [])
-    config, state, beside = opened.of_run(path, options)
-    config.values["plugins"] = list(arguments.plugins or ())  # a checkpoint runs nobody's code by itself
-    in_run = (beside / "checkpoints").is_dir()
-    folder = Path(arguments.out) if arguments.out else beside if in_run else Path()
+    saved = SavedRun.named_by(arguments)
+    in_run = (saved.folder / "checkpoints").is_dir()
+    folder = Path(arguments.out) if arguments.out else saved.folder if in_run else Path()
     if folder.exists() and not folder.is_dir():
         raise PegboardError(f"--out {folder} is a file; expected a folder, which need not exist")
-    _only(config, arguments.hook, arguments.settings)
+    _only(saved.config, arguments.hook, arguments.settings)
     from pegboard.runner.look_back import look_back
 
-    shown, looked_at = look_back(config, state, folder)
+    shown, looked_at = look_back(saved.config, saved.state, folder)
     for name, value in looked_at.pending.items():
         say(f"{name} {float(value):.4g}")
     for one in shown:
@@ -52,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise PegboardError(
             f"{arguments.hook} has drawn nothing: it saw a validation and the end of the run, but no training"
         )
-    if folder == beside:
+    if folder == saved.folder:
         say(f"`pegboard report {arguments.path}` puts them into its report")
     return 0
 
