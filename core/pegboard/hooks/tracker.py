@@ -28,7 +28,7 @@ class About:
     """What a tracker is told first.
 
     Args:
-        name: of the run.
+        name: of the run, and of every other of the same config; ``folder.name`` tells them apart.
         folder: where it is written; whoever must find their own record again after a resume leaves a note here.
         config: as resolved, nested dicts and lists.
         resumed: the run goes on with one that was stopped.
@@ -45,11 +45,15 @@ class About:
 
 class Tracker(Hook):
     """Tells somebody else of a run: define those of ``begin``, ``record``, ``picture``, ``flush``, ``checkpoint``
-    and ``end`` that you need. They are called one at a time, and never for a run that only evaluates.
+    and ``end`` that you need. They are called one at a time, on the first rank alone, and never for a run that only
+    evaluates.
 
-    They are called on a thread of their own, so that a slow network costs the run nothing. One that raises, that falls
-    1000 calls behind, or that at the end makes no progress for ``patience`` seconds is reported once and told no more;
-    the run goes on. Records are handed over about once a second.
+    They are called on a thread of their own, so that a slow network costs the run nothing, nor does an import there;
+    ``__init__`` is not. One that raises, that falls 1000 calls behind, or that at the end makes no progress for
+    ``patience`` seconds (an attribute of the class) is reported in one line and told no more; the run goes on, and
+    where it came from is in ``log.txt``. Records are handed over about once a second.
+
+    An attribute with an id that the service gave, which is another one in each run, is named in ``fleeting``.
     """
 
     ranks: ClassVar[Literal["all", "first"]] = "first"
@@ -63,7 +67,10 @@ class Tracker(Hook):
         """The run begins, or goes on."""
 
     def record(self, values: Mapping[str, Any], when: float) -> None:
-        """Numbers by name, with ``epoch`` and ``iteration`` among them.
+        """Floats by name, nan and infinite ones too, with ``epoch`` and ``iteration`` among them, which are int.
+
+        A hook may log under any name, and one may be the beginning of another, as ``lr`` and ``lr/conv*`` of parameter
+        groups are: change them for a service that takes fewer characters, or keeps a name as a file.
 
         Args:
             values: e.g. ``{"epoch": 3, "iteration": 150, "loss": 0.8, "lr": 0.1}``, or with ``"val/top1"`` and such.
@@ -80,10 +87,15 @@ class Tracker(Hook):
         """A checkpoint is about to be written: what was told so far is never told again, so it should be kept now."""
 
     def checkpoint(self, path: Path) -> None:
-        """A checkpoint was written; only the newest few stay there, so take the last one at the end."""
+        """A checkpoint was written; only the newest few stay there, so take the last one at the end.
+
+        What the hook ``BestCheckpoint`` keeps is no checkpoint of the run; it lies beside it, as ``best.pt``.
+        """
 
     def end(self, summary: Mapping[str, Any]) -> None:
         """The run is over, however it ended: ``summary["exit"]`` is finished, stopped, interrupted or failed.
+
+        All files of the run folder are there, ``report.html`` among them unless its hook is off.
 
         Args:
             summary: what ``summary.json`` holds, with ``final`` and ``best`` figures.
