@@ -1,6 +1,7 @@
 """The base of hooks that tell somebody else of a run: TensorBoard, MLflow, a service of one's own."""
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -21,6 +22,7 @@ logger = logging.getLogger("pegboard")
 
 SECONDS_BETWEEN_RECORDS = 1.0
 MOST_WAITING = 1000  # calls that a tracker may be behind
+SECONDS_OF_SILENCE = 2.0  # that a finished run waits for a tracker before it says so
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,8 @@ class Tracker(Hook):
         line, self._line = self._line, None
         if line is not None and not line.end(self.patience):
             logger.warning(
-                "%s has not ended after %g s without a sign of life; what it was told last may be missing there",
-                type(self).__name__, self.patience,
+                "%s has not ended after %g s without a sign of life, in %s; what it was told last may be missing there",
+                type(self).__name__, self.patience, line.doing,
             )  # fmt: skip
 
     def _tell_records(self) -> None:
@@ -180,6 +182,7 @@ class _Line:
         self.calls: queue.Queue[tuple[Callable[..., None], tuple[Any, ...]] | None] = queue.Queue(MOST_WAITING)
         self.failed: TrackerFailed | None = None
         self.progress = time.monotonic()
+        self.doing = ""  # the method that is being called
         self.thread = threading.Thread(target=self.work, name=name, daemon=True)
         self.thread.start()
 
@@ -197,13 +200,21 @@ class _Line:
         self.progress = time.monotonic()
         with suppress(queue.Full):  # a tracker that far behind is not waited for
             self.calls.put_nowait(None)
+        silent_until = self.progress + SECONDS_OF_SILENCE
         while self.thread.is_alive() and time.monotonic() - self.progress < patience:
             self.thread.join(0.02)
+            if time.monotonic() > silent_until:
+                silent_until = math.inf
+                logger.info("waiting for %s, which is in %s; %d calls after it", self.name, self.doing, self.waiting())
         self.raise_failure()
         return not self.thread.is_alive()
 
+    def waiting(self) -> int:
+        return max(0, self.calls.qsize() - 1)  # one of them only ends the thread
+
     def work(self) -> None:
         while (call := self.calls.get()) is not None:
+            self.doing = call[0].__name__
             try:
                 _call(*call)
             except TrackerFailed as failed:
