@@ -373,14 +373,10 @@ class Idles(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None: ...  # type: ignore[override]
 
 
-@pytest.mark.parametrize("factory", [Remembers, Passing, Steers], ids=lambda factory: factory.__name__)
+@pytest.mark.parametrize("factory", [Remembers, Passing, Steers, TalksAnew], ids=lambda factory: factory.__name__)
 def test_a_sound_part_is_not_accused(factory: Any, boards: None) -> None:
     for case in of_part(specimen("hooks", factory)):
         case.run()
-
-
-def test_a_tracker_that_knows_its_service_gives_a_new_id_is_not_accused(boards: None) -> None:
-    try_promise(specimen("hooks", TalksAnew), "resumes")
 
 
 BROKEN = [

@@ -13,8 +13,9 @@ from pegboard.checkpoint import Checkpoints
 from pegboard.config import Config, Duration, check
 from pegboard.data.batch import Batch
 from pegboard.data.loader import Loader
-from pegboard.errors import CheckpointError, ConfigError, DataError
+from pegboard.errors import CheckpointError, ConfigError, DataError, PegboardError, reason_of
 from pegboard.hooks.hook import POINTS, Hook
+from pegboard.hooks.tracker import TrackerFailed
 from pegboard.pictures import Pictures, Shown
 from pegboard.randomness import hashed
 from pegboard.runner import logged, non_finite, prepare, record
@@ -438,7 +439,11 @@ class Runner:
                 if self.hooks[name].essential or isinstance(error, ConfigError) or everywhere:
                     error.add_note(f"in hook {name!r} at {point}")
                     raise
-                record.hook_failed(name, point, error)
+                at = error.method if isinstance(error, TrackerFailed) else point
+                logger.error(
+                    "hook %r failed at %s and is switched off; training goes on: %s", name, at, reason_of(error),
+                    exc_info=True, extra={"brief": isinstance(error, PegboardError)},
+                )  # fmt: skip
                 self._switch_off(name)
             self.hook_seconds[name] += perf_counter() - started
 

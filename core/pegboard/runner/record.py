@@ -14,8 +14,7 @@ from pegboard.checkpoint import Checkpoints
 from pegboard.config import to_json, to_python, with_origins
 from pegboard.console import LogFile
 from pegboard.distributed import PeerLost
-from pegboard.errors import PegboardError, reason_of
-from pegboard.hooks.tracker import TrackerFailed
+from pegboard.errors import PegboardError
 from pegboard.pictures import Pictures
 from pegboard.runner.environment import environment, versions
 from pegboard.runner.folder import new_folder, point_latest, replace_text, write_json
@@ -131,15 +130,6 @@ def kept(run: "Runner") -> Iterator[None]:
             _write_summary(run)
             _warn_of_stand_in(run)
             logger.info("%s; everything is in %s%s", run.stop_reason or outcome, run.folder, _report(run))
-
-
-def hook_failed(name: str, point: str, error: Exception) -> None:
-    """Say that a hook is switched off, and why; where a user can mend it, the traceback is for log.txt alone."""
-    at = error.method if isinstance(error, TrackerFailed) else point
-    logger.error(
-        "hook %r failed at %s and is switched off; training goes on: %s", name, at, reason_of(error),
-        exc_info=error, extra={"brief": isinstance(error, PegboardError)},
-    )  # fmt: skip
 
 
 def _report(run: "Runner") -> str:
