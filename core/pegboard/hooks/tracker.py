@@ -53,7 +53,7 @@ class Tracker(Hook):
     They are called on a thread of their own, so that a slow network costs the run nothing, nor does an import there;
     ``__init__`` is not. One that raises, that falls 1000 calls behind, or that at the end makes no progress for
     ``patience`` seconds (an attribute of the class) is reported in one line and told no more; the run goes on, and
-    where it came from is in ``log.txt``. Records are handed over about once a second.
+    ``log.txt`` has the traceback. Records are handed over about once a second.
 
     An attribute with an id that the service gave, which is another one in each run, is named in ``fleeting``.
     """
