@@ -43,6 +43,7 @@ KINDS = {
     "scheduler": Kind("schedulers", "WarmUp", "a scheduler: warm-up, then inverse square root", "optimizer"),
     "metric": Kind("metrics", "Recall", "a metric: the mean recall of the classes", "num_classes"),
     "hook": Kind("hooks", "Hardest", "a hook that shows the images which the network gets most wrong"),
+    "tracker": Kind("hooks", "Tracker", "a tracker, which tells a service of a run"),
 }
 COMMAND = "command"
 CHOICES = (*KINDS, COMMAND)
@@ -185,9 +186,11 @@ def _files(names: Names, kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _imports(names: Names, kinds: Sequence[str]) -> str:
     of_pegboard = "from pegboard import Boards, hookimpl" if {*kinds} & {*KINDS} else "from pegboard import hookimpl"
-    if COMMAND not in kinds:
-        return of_pegboard
-    return f"from typing import Any\n\n{of_pegboard}\n\nfrom {names.module} import command"
+    standard = (["from pathlib import Path"] if "tracker" in kinds else []) + (
+        ["from typing import Any"] if {*kinds} & {"tracker", COMMAND} else []
+    )
+    own = [f"from {names.module} import command"] if COMMAND in kinds else []
+    return "\n\n".join("\n".join(group) for group in (standard, [of_pegboard], own) if group)
 
 
 def _hooks(names: Names, kinds: Sequence[str]) -> Iterator[str]:
@@ -200,6 +203,10 @@ def _hooks(names: Names, kinds: Sequence[str]) -> Iterator[str]:
             lines.append(f'    boards.{KINDS[kind].board}.add_lazy("{name}", "{names.module}.{kind}:{name}"{supplied})')
     if lines:
         yield "\n".join(["@hookimpl", "def pegboard_register(boards: Boards) -> None:", *lines])
+    if "tracker" in kinds:
+        example = f'{{"hooks": {{"{names.of_class("tracker")}": {{"place": str(folder / "records")}}}}}}'
+        says = '"""The tests of its promises leave nothing in the working directory."""'
+        yield f"@hookimpl\ndef pegboard_examples(folder: Path) -> Any:\n    {says}\n    return {example}"
     if COMMAND in kinds:
         entry = f'{{"{names.command}": (command.HELP, command.add_arguments, command.run)}}'
         yield f"@hookimpl\ndef pegboard_commands() -> dict[str, Any]:\n    return {entry}"
@@ -212,14 +219,14 @@ def _config(names: Names, kinds: Sequence[str]) -> dict[str, str]:
     optional = [
         f"optimizer = {own['optimizer'][:-1]}, lr=3e-3)"
         if "optimizer" in own
-        else 'optimizer = dict(type="AdamW", lr=1e-2)'
+        else 'optimizer = dict(type="AdamW", lr=3e-3)'
     ]
     if "scheduler" in own:
         optional.append(f'scheduler = {own["scheduler"][:-1]}, unit="iter")')
     metric = own.get("metric", 'dict(type="Accuracy")')
     optional.append(f"metrics = dict({'recall' if 'metric' in own else 'top1'}={metric})")
-    if "hook" in own:
-        optional.append(f"hooks = dict(hardest={own['hook']})")
+    hooks = [f"{name}={own[kind]}" for kind, name in (("hook", "hardest"), ("tracker", "tracker")) if kind in own]
+    optional += [f"hooks = dict({', '.join(hooks)})"] if hooks else []
     return {
         "train_data": f'dict(type="{data}", count=300)' if data else 'dict(type="DrawnShapes", count=1000)',
         "val_data": f'dict(type="{data}", count=90, seed=1)'

@@ -1,6 +1,7 @@
 """The base of hooks that tell somebody else of a run: TensorBoard, MLflow, a service of one's own."""
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -21,6 +22,7 @@ logger = logging.getLogger("pegboard")
 
 SECONDS_BETWEEN_RECORDS = 1.0
 MOST_WAITING = 1000  # calls that a tracker may be behind
+SECONDS_OF_SILENCE = 2.0  # that a finished run waits for a tracker before it says so
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class About:
     """What a tracker is told first.
 
     Args:
-        name: of the run.
+        name: of the run, and of every other of the same config; ``folder.name`` tells them apart.
         folder: where it is written; whoever must find their own record again after a resume leaves a note here.
         config: as resolved, nested dicts and lists.
         resumed: the run goes on with one that was stopped.
@@ -45,11 +47,15 @@ class About:
 
 class Tracker(Hook):
     """Tells somebody else of a run: define those of ``begin``, ``record``, ``picture``, ``flush``, ``checkpoint``
-    and ``end`` that you need. They are called one at a time, and never for a run that only evaluates.
+    and ``end`` that you need. They are called one at a time, on the first rank alone, and never for a run that only
+    evaluates.
 
-    They are called on a thread of their own, so that a slow network costs the run nothing. One that raises, that falls
-    1000 calls behind, or that at the end makes no progress for ``patience`` seconds is reported once and told no more;
-    the run goes on. Records are handed over about once a second.
+    They are called on a thread of their own, so that a slow network costs the run nothing, nor does an import there;
+    ``__init__`` is not. One that raises, that falls 1000 calls behind, or that at the end makes no progress for
+    ``patience`` seconds (an attribute of the class) is reported in one line and told no more; the run goes on, and
+    ``log.txt`` has the traceback. Records are handed over about once a second.
+
+    An attribute with an id that the service gave, which is another one in each run, is named in ``fleeting``.
     """
 
     ranks: ClassVar[Literal["all", "first"]] = "first"
@@ -63,7 +69,10 @@ class Tracker(Hook):
         """The run begins, or goes on."""
 
     def record(self, values: Mapping[str, Any], when: float) -> None:
-        """Numbers by name, with ``epoch`` and ``iteration`` among them.
+        """Floats by name, nan and infinite ones too, with ``epoch`` and ``iteration`` among them, which are int.
+
+        A hook may log under any name, and one may be the beginning of another, as ``lr`` and ``lr/conv*`` of parameter
+        groups are: change them for a service that takes fewer characters, or keeps a name as a file.
 
         Args:
             values: e.g. ``{"epoch": 3, "iteration": 150, "loss": 0.8, "lr": 0.1}``, or with ``"val/top1"`` and such.
@@ -80,10 +89,15 @@ class Tracker(Hook):
         """A checkpoint is about to be written: what was told so far is never told again, so it should be kept now."""
 
     def checkpoint(self, path: Path) -> None:
-        """A checkpoint was written; only the newest few stay there, so take the last one at the end."""
+        """A checkpoint was written; only the newest few stay there, so take the last one at the end.
+
+        What the hook ``BestCheckpoint`` keeps is no checkpoint of the run; it lies beside it, as ``best.pt``.
+        """
 
     def end(self, summary: Mapping[str, Any]) -> None:
         """The run is over, however it ended: ``summary["exit"]`` is finished, stopped, interrupted or failed.
+
+        All files of the run folder are there, ``report.html`` among them unless its hook is off.
 
         Args:
             summary: what ``summary.json`` holds, with ``final`` and ``best`` figures.
@@ -124,8 +138,8 @@ class Tracker(Hook):
         line, self._line = self._line, None
         if line is not None and not line.end(self.patience):
             logger.warning(
-                "%s has not ended after %g s without a sign of life; what it was told last may be missing there",
-                type(self).__name__, self.patience,
+                "%s has not ended after %g s without a sign of life, in %s; what it was told last may be missing there",
+                type(self).__name__, self.patience, line.doing,
             )  # fmt: skip
 
     def _tell_records(self) -> None:
@@ -168,6 +182,7 @@ class _Line:
         self.calls: queue.Queue[tuple[Callable[..., None], tuple[Any, ...]] | None] = queue.Queue(MOST_WAITING)
         self.failed: TrackerFailed | None = None
         self.progress = time.monotonic()
+        self.doing = ""  # the method that is being called
         self.thread = threading.Thread(target=self.work, name=name, daemon=True)
         self.thread.start()
 
@@ -185,13 +200,21 @@ class _Line:
         self.progress = time.monotonic()
         with suppress(queue.Full):  # a tracker that far behind is not waited for
             self.calls.put_nowait(None)
+        silent_until = self.progress + SECONDS_OF_SILENCE
         while self.thread.is_alive() and time.monotonic() - self.progress < patience:
             self.thread.join(0.02)
+            if time.monotonic() > silent_until:
+                silent_until = math.inf
+                logger.info("waiting for %s, which is in %s; %d calls after it", self.name, self.doing, self.waiting())
         self.raise_failure()
         return not self.thread.is_alive()
 
+    def waiting(self) -> int:
+        return max(0, self.calls.qsize() - 1)  # one of them only ends the thread
+
     def work(self) -> None:
         while (call := self.calls.get()) is not None:
+            self.doing = call[0].__name__
             try:
                 _call(*call)
             except TrackerFailed as failed:

@@ -121,7 +121,8 @@ def test_a_package_with_one_kind_of_part_installs_passes_its_tests_and_trains(
 ) -> None:
     made = make(kind)
     assert_tidy(made.folder)
-    assert_it_works(made)
+    final = assert_it_works(made)
+    assert max(final[name] for name in final if name in ("val/top1", "val/recall")) > 0.25  # a tenth is chance
     others = [path.stem for path in (made.folder / "acme_pegs").glob("*.py") if path.stem != "__init__"]
     assert others == [kind]
 

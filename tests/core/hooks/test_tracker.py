@@ -132,7 +132,8 @@ def test_a_dead_tracker_costs_one_line_and_not_the_run(
     assert run.summary["exit"] == "finished" and run.iteration == 6
     [line] = caplog.records
     if isinstance(tracker, Hangs):
-        assert "has not ended after 0.2 s" in line.getMessage()
+        method = "begin" if isinstance(tracker, HangsFromTheStart) else "end"
+        assert f"has not ended after 0.2 s without a sign of life, in {method};" in line.getMessage()
         tracker.let_go.set()
     else:
         method = "end" if isinstance(tracker, RaisesAtTheEnd) else "record"  # not the point where the run heard of it
@@ -170,6 +171,19 @@ def test_a_hook_that_has_a_bug_shows_where_on_the_terminal_too(
     runs.train(tmp_path, hooks={"buggy": runs.hang("hooks", "buggy", Buggy())})
     said = capsys.readouterr().err
     assert "failed at after_train_epoch" in said and 'raise IndexError("out of range")' in said
+
+
+def test_a_run_that_waits_for_one_says_for_what(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pegboard.hooks.tracker.SECONDS_OF_SILENCE", 0.05)
+    tracker = Hangs()
+    with caplog.at_level(logging.INFO):
+        told(tmp_path, tracker)
+    tracker.let_go.set()
+    assert [line.getMessage() for line in caplog.records if line.getMessage().startswith("waiting for")] == [
+        "waiting for Hangs, which is in end; 0 calls after it"
+    ]
 
 
 def test_one_that_falls_behind_is_told_no_more(
