@@ -203,7 +203,7 @@ def _config(names: Names, kinds: Sequence[str]) -> dict[str, str]:
     optional = [
         f"optimizer = {own['optimizer'][:-1]}, lr=3e-3)"
         if "optimizer" in own
-        else 'optimizer = dict(type="AdamW", lr=1e-2)'
+        else 'optimizer = dict(type="AdamW", lr=3e-3)'
     ]
     if "scheduler" in own:
         optional.append(f'scheduler = {own["scheduler"][:-1]}, unit="iter")')
@@ -212,7 +212,7 @@ def _config(names: Names, kinds: Sequence[str]) -> dict[str, str]:
     if "hook" in own:
         optional.append(f"hooks = dict(hardest={own['hook']})")
     return {
-        "train_data": f'dict(type="{data}", count=300)' if data else 'dict(type="DrawnShapes", count=1000)',
+        "train_data": f'dict(type="{data}", count=300)' if data else 'dict(type="DrawnShapes", count=2000)',
         "val_data": f'dict(type="{data}", count=90, seed=1)'
         if data
         else 'dict(type="DrawnShapes", count=200, split="val")',
