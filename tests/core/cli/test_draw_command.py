@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from pegboard import Hook, Kept, Pictures, Runner, SampleHook, Tracker
-from pegboard.cli import run as run_command
+from pegboard import Hook, Kept, PegboardError, Pictures, Runner, SampleHook, Tracker
 from tests import runs
 from tests.core.cli.conftest import Here
 
@@ -140,7 +139,7 @@ def test_what_cannot_be_drawn_is_one_line(
     assert contents(drawn) == before
 
 
-def test_debug_shows_where_a_hook_fails(drawn: Path) -> None:
-    with pytest.raises(Exception, match="KeyError") as raised:
-        run_command("draw", [str(drawn), "Fails", "--debug"])
+def test_debug_shows_where_a_hook_fails(drawn: Path, here: Here) -> None:
+    with pytest.raises(PegboardError, match="KeyError") as raised:
+        here("draw", drawn, "Fails", "--debug")
     assert isinstance(raised.value.__cause__, KeyError)
