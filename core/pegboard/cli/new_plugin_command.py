@@ -228,7 +228,7 @@ def _config(names: Names, kinds: Sequence[str]) -> dict[str, str]:
     hooks = [f"{name}={own[kind]}" for kind, name in (("hook", "hardest"), ("tracker", "tracker")) if kind in own]
     optional += [f"hooks = dict({', '.join(hooks)})"] if hooks else []
     return {
-        "train_data": f'dict(type="{data}", count=300)' if data else 'dict(type="DrawnShapes", count=1000)',
+        "train_data": f'dict(type="{data}", count=300)' if data else 'dict(type="DrawnShapes", count=2000)',
         "val_data": f'dict(type="{data}", count=90, seed=1)'
         if data
         else 'dict(type="DrawnShapes", count=200, split="val")',

@@ -5,6 +5,7 @@ Dimension letters: B images, C channels, H x W an image as the network gets it.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pegboard.errors import PegboardError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pegboard.config.duration import Duration
     from pegboard.data.batch import Batch
     from pegboard.runner import Runner
+
+GOLDEN = (5**0.5 - 1) / 2
 
 
 class Kept(NamedTuple):
@@ -39,11 +42,12 @@ class Kept(NamedTuple):
 class SampleHook(PeriodicHook):
     """Calls ``draw(run, kept)`` at the end of the first validation after each ``every``, and at the end of the run.
 
-    The images are those of the validation data, spread evenly over it, the same each time; they are kept on their way
-    to the network, so that nothing is read a second time. While ``draw`` is called the model is in evaluation mode;
-    work under ``torch.no_grad()`` unless gradients are wanted. ``run.val_loader.denormalised(inputs)`` gives images
-    their colours back, and ``run.show`` takes the picture. A constructor of your own calls
-    ``super().__init__(images, every)``.
+    The images are those of the validation data, one out of each of as many equal stretches of it, the same each time;
+    they are kept on their way to the network, so that nothing is read a second time. While ``draw`` is called the model
+    is in evaluation mode, and the images are on its device; work under ``torch.no_grad()`` unless gradients are wanted.
+    ``run.val_loader.denormalised(inputs)`` gives images their colours back, ``run.classes`` names the classes, and
+    ``run.show`` takes the picture. A constructor of your own calls ``super().__init__(images, every)``. A run that is
+    over is drawn by ``pegboard draw RUN HOOK``.
 
     Args:
         images: how many, from 1 to 64.
@@ -71,7 +75,7 @@ class SampleHook(PeriodicHook):
 
     def _chosen(self, run: "Runner") -> set[int]:
         order = () if run.val_loader is None else run.val_loader.order(0)
-        return {int(order[place * len(order) // self.images]) for place in range(self.images)} if len(order) else set()
+        return {int(order[place]) for place in spread(len(order), self.images)}
 
     def after_val_iter(self, run: "Runner", batch: "Batch", outputs: Any) -> None:
         if self.wanted:
@@ -103,6 +107,17 @@ class SampleHook(PeriodicHook):
             self._keep(batch)
         with evaluating(run.model):
             self._draw(run)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """``most`` of the numbers below ``count``, one out of each of as many equal stretches; all if there are no more.
+
+    Where in its stretch a number lies moves on by the golden ratio: at even distances all would be of the same few
+    classes in data whose classes take turns.
+    """
+    edges = [place * count // most for place in range(most + 1)]
+    stretches = [(low, high) for low, high in pairwise(edges) if low < high]
+    return [low + int(place * GOLDEN % 1 * (high - low)) for place, (low, high) in enumerate(stretches)]
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from pegboard import Boards, hookimpl
 
+pegboard_interface = 1  # the version of pegboard's plugin hooks that this is written for
+
 
 @hookimpl
 def pegboard_register(boards: Boards) -> None:
