@@ -73,13 +73,19 @@ def plan(source: str, name: str, seed: int, stratify: bool) -> Project:
         stratify: keep the share of every class in every part.
 
     Raises:
-        DataError: there is no image, or none of a class can be read, or there are too few to be split.
+        DataError: there is no image or a single class, or none of a class can be read, or there are too few to be
+            split.
     """
     found, left_out = [], []
     for part in read_source(source):
         kept, problems = readable(part)
         found.append(kept)
         left_out += problems
+    if len(found[0].classes) < 2:
+        raise DataError(
+            f"{source} has one class, {found[0].classes[0]!r}, and there is nothing to tell it from; expected a folder "
+            "for each of at least two classes"
+        )
     parts, note = _parts(found, seed, stratify)
     train = [path for path, _ in parts["train"]]
     side = best_side(train)

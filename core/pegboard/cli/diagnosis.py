@@ -49,15 +49,15 @@ class Patient(Diagnosis):
         self.plugin = plugin
 
 
-def diagnose(name: str, tell: Callable[[Diagnosis], None]) -> Diagnosis:
+def diagnose(name: str, value: str, tell: Callable[[Diagnosis], None]) -> Diagnosis:
     """Look at all that can be looked at; the contract is tried last, for it takes seconds.
 
     Args:
-        name: of its entry point.
+        name, value: of its entry point.
         tell: is given what is known so far, before anything of the plugin's is run.
     """
     tell(Diagnosis(doing="loading it beside the other plugins"))
-    [plugin] = [plugin for plugin in installed_plugins() if plugin.name == name]
+    plugin = next(plugin for plugin in installed_plugins() if (plugin.name, plugin.module) == (name, value))
     found = Patient(plugin)
     if plugin.error:
         found.faults.append(f"it cannot be loaded beside the other plugins:\n{plugin.error}")

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from pegboard.cli.added import OWN
-from pegboard.cli.loading import last_place, load_alone, verdicts
+from pegboard.cli.loading import last_place, load_alone, timed_out, verdicts
 from pegboard.errors import PegboardError, did_you_mean
 
 if TYPE_CHECKING:
@@ -60,8 +60,10 @@ def diagnose(point: EntryPoint, examiner: "Examiner") -> "Diagnosis":
     if not loaded.heavy and loaded.seconds > SLOW:
         found.hints.append(f"loading it takes {loaded.seconds:.1f} s at every start of `pegboard`; import less of it")
     if loaded.warned:
-        found.hints.append(f"loading it warns, at every start of `pegboard`: {loaded.warned}")
-    examined = examiner.examine(point.name)
+        found.hints.append(
+            f"loading it writes {loaded.warned[:60]!r} to stderr, at every start of `pegboard`; be silent"
+        )
+    examined = examiner.examine(point)
     found.findings += [*examined.findings[:1], loading, *examined.findings[1:]]
     found.faults += examined.faults
     found.hints += examined.hints
@@ -82,7 +84,11 @@ def _chosen(name: str) -> list[EntryPoint]:
 
 
 def look_at_metadata(point: EntryPoint, found: "Diagnosis") -> None:
-    """What pip knows of it."""
+    """What pip knows of it, and whether another distribution calls its plugin alike."""
+    alike = [other for other in entry_points(group="pegboard", name=point.name) if other.value != point.value]
+    for other in alike:
+        found.faults.append(f"{_distribution(other)} has a plugin {point.name!r} too, and only one of them is loaded; "
+                            f"call yours by its module in [project.entry-points.pegboard]: {point.module}")  # fmt: skip
     if point.dist is None or not point.dist.name or not point.dist.version:
         found.faults.append("its metadata has no name or no version; give [project] in its pyproject.toml both, and "
                             "install it anew")  # fmt: skip
@@ -130,13 +136,13 @@ class Examiner:
         self._end(at_once=error is not None)
         self.folder.cleanup()
 
-    def examine(self, name: str) -> "Diagnosis":
+    def examine(self, point: EntryPoint) -> "Diagnosis":
         """All that its parts do, or did until one ended the process."""
         from pegboard.cli.diagnosis import Diagnosis
 
         if self.process is None:
             self._start()
-        self.pipe.send(name)
+        self.pipe.send((point.name, point.value))
         found = Diagnosis()
         while True:
             connection.wait([self.pipe, self.process.sentinel])
@@ -170,7 +176,7 @@ class Examiner:
 
     def _ended(self) -> str:
         said = Path(self.folder.name, "stderr").read_text(encoding="utf-8", errors="replace")
-        if "Timeout (" in said:
+        if timed_out(said):
             return f"it had not ended after {SECONDS} s{last_place(said)}"
         status = self.process.exitcode
         return f"it ended the process, {f'by signal {-status}' if status < 0 else f'with status {status}'}"
@@ -194,9 +200,9 @@ def _attend(pipe: Any, folder: str, seconds: float) -> None:
 
     while True:
         try:
-            name = pipe.recv()
+            name, value = pipe.recv()
         except EOFError:
             return
-        found = diagnose(name, tell)
+        found = diagnose(name, value, tell)
         faulthandler.cancel_dump_traceback_later()
         pipe.send(Diagnosis(found.findings, found.faults, found.hints))

@@ -1,6 +1,6 @@
 """A script, run by ``loading.py``: load one plugin in this new process, and write into a file what that did.
 
-Its arguments are one JSON object: ``plugin``, the name of its entry point; ``path``, what ``sys.path`` is to be;
+Its arguments are one JSON object: ``plugin`` and ``value``, its entry point's; ``path``, what ``sys.path`` is to be;
 ``report``, the file; ``seconds``, after which the process gives up, saying on stderr where it was.
 """
 
@@ -20,10 +20,10 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     sys.path[:] = asked["path"]
     faulthandler.dump_traceback_later(asked["seconds"], exit=True)
-    Path(asked["report"]).write_text(json.dumps(load(asked["plugin"])), encoding="utf-8")
+    Path(asked["report"]).write_text(json.dumps(load(asked["plugin"], asked["value"])), encoding="utf-8")
 
 
-def load(name: str) -> dict[str, Any]:
+def load(name: str, value: str) -> dict[str, Any]:
     """``error``, ``kind`` and ``missing`` of the exception, ``where`` it was raised; else ``seconds``, ``modules`` and
     what of the process is ``changed``."""
     from importlib.metadata import entry_points
@@ -32,7 +32,7 @@ def load(name: str) -> dict[str, Any]:
     from pegboard.registry import registering
     from pegboard.testing.importing import place
 
-    [point] = [point for point in entry_points(group="pegboard") if point.name == name]
+    point = next(point for point in entry_points(group="pegboard") if (point.name, point.value) == (name, value))
     modules, before, started = {*sys.modules}, _process(), time.process_time()
     try:
         with registering(name):

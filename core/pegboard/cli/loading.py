@@ -45,7 +45,9 @@ def load_alone(point: EntryPoint) -> Loaded:
     with tempfile.TemporaryDirectory() as kept, tempfile.TemporaryDirectory() as folder:
         report = Path(kept) / "report.json"
         path = [*sys.path, str(Path.cwd())]
-        asked = json.dumps({"plugin": point.name, "path": path, "report": str(report), "seconds": SECONDS})
+        asked = json.dumps(
+            {"plugin": point.name, "value": point.value, "path": path, "report": str(report), "seconds": SECONDS}
+        )
         command = [sys.executable, str(SCRIPT), asked]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, errors="replace")
         left = sorted(path.name for path in Path(folder).iterdir())
@@ -63,10 +65,15 @@ def _first(text: str) -> str:
 
 
 def _ended(status: int, said: str) -> str:
-    if "Timeout (" in said:
+    if timed_out(said):
         return (f"loading it had not ended after {SECONDS} s; every `pegboard` command waits for it{last_place(said)}"
                 f"\n{ADVICE}")  # fmt: skip
     return f"loading it ends the process, with status {status}, and so any `pegboard` command\n{ADVICE}"
+
+
+def timed_out(said: str) -> bool:
+    """Has faulthandler ended the process?"""
+    return re.search(r"^Timeout \(\d+:\d\d:", said, re.MULTILINE) is not None
 
 
 def last_place(said: str) -> str:

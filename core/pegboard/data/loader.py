@@ -83,7 +83,7 @@ class Loader:
         alone, self.together = Pipeline(transforms, seed).split_at_mixing()
         self.bad = BadSamples(on_bad_sample, max_bad, len(dataset), what)
         self.samples = Samples(dataset, target_transform, self.bad)
-        self.mode, self.why = choose(self.samples, mode, workers, collate is not None)
+        self.mode, self.why = choose(self.samples, alone, mode, workers, collate is not None)
         self.beside: Beside | None = None  # ranks that build this loader's engine all at once, and share its memory
         self.what, self.alone, self.workers, self.cache, self.collate = what, alone, workers, cache, collate
 
@@ -153,8 +153,10 @@ class Loader:
             begin += len(index)
 
 
-def choose(samples: Samples, mode: str, workers: int, collates: bool) -> tuple[Literal["memory", "workers"], str]:
-    """Which engine, and the reason in words."""
+def choose(
+    samples: Samples, pipeline: Pipeline, mode: str, workers: int, collates: bool
+) -> tuple[Literal["memory", "workers"], str]:
+    """Which engine, and the reason in words; what counts is the size of the images as they would be kept."""
     if mode == "memory":
         if collates:
             raise DataError("mode='memory' stacks all samples once and calls no collate function; set mode='workers'")
@@ -165,7 +167,8 @@ def choose(samples: Samples, mode: str, workers: int, collates: bool) -> tuple[L
         return "workers", f"the config asks for {workers} workers"
     if collates:
         return "workers", "a collate function is named"
-    sizes = {tuple(samples[i][0].shape) for i in sorted({0, len(samples) // 2, len(samples) - 1})}
+    first = pipeline.split(samples[0][0])[0]
+    sizes = {tuple(first.once(*samples[i])[0].shape) for i in sorted({0, len(samples) // 2, len(samples) - 1})}
     if len(sizes) > 1:
         return "workers", "images differ in size"
     needed = int(np.prod(next(iter(sizes)))) * len(samples)

@@ -60,13 +60,15 @@ def pegboard_examples(folder):
 """
 
 
-def install(site: Path, name: str, files: Mapping[str, str], entry: str = "", metadata: str = "") -> None:
+def install(
+    site: Path, name: str, files: Mapping[str, str], entry: str = "", metadata: str = "", called: str = ""
+) -> None:
     """Leave modules in a folder as pip would."""
     info = site / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
     text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: pegboard>=0.1\n"
     (info / "METADATA").write_text(metadata or text, encoding="utf-8")
-    (info / "entry_points.txt").write_text(f"[pegboard]\n{name} = {entry or name}\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[pegboard]\n{called or name} = {entry or name}\n", encoding="utf-8")
     for module, code in files.items():
         (site / f"{module}.py").write_text(code, encoding="utf-8")
 
@@ -314,6 +316,15 @@ def test_each_is_told_what_to_do_and_what_one_breaks_harms_none_that_comes_after
             assert len(found.faults) == bool(expected), (name, found.faults)
     assert missing == {name: [] for name in EXAMINED}
     assert capfd.readouterr() == ("", "")
+
+
+def test_two_plugins_of_one_name_are_told_apart(doctor, tmp_path: Path) -> None:
+    line = "pegboard_commands = dict"
+    install(tmp_path / "site", "one", {"one": line}, called="same")
+    install(tmp_path / "site", "two", {"two": line}, called="same")
+    status, said = doctor("two")
+    assert status == 1
+    assert "one has a plugin 'same' too, and only one of them is loaded; call yours by its module" in said
 
 
 def test_metadata_that_lacks_something_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,6 +220,15 @@ def test_images_that_differ_in_size_go_through_workers(caplog: pytest.LogCapture
     assert [batch.inputs.shape for batch in loader.batches(0)] == [(4, 3, 8, 8)] * 3
 
 
+@pytest.mark.parametrize(("size", "mode"), [([6, 8], "memory"), (6, "workers")])
+def test_images_that_a_leading_resize_makes_alike_go_into_memory(size: Any, mode: str) -> None:
+    parts = [{"type": "Resize", "size": size}, {"type": "RandomHorizontalFlip"}, {"type": "CenterCrop", "size": 6}]
+    chosen, workers = Loader(Mixed(), transforms(parts), 4), Loader(Mixed(), transforms(parts), 4, mode="workers")
+    assert chosen.mode == mode
+    for one, other in zip(chosen.batches(1), workers.batches(1), strict=True):
+        assert torch.equal(one.inputs, other.inputs) and torch.equal(one.targets, other.targets)
+
+
 def test_what_the_config_asks_for_is_done() -> None:
     assert Loader(Dots(12), workers=2).mode == "workers"
     assert Loader(Dots(12), mode="workers").mode == "workers"

@@ -148,6 +148,11 @@ def _damaged(folder: Path) -> None:
         path.write_bytes(path.read_bytes()[:60])
 
 
+def _single(folder: Path) -> None:
+    draw(folder)
+    shutil.rmtree(folder / "green")
+
+
 def _taken(folder: Path) -> None:
     draw(folder)
     (folder.parent / "pictures-project").mkdir()
@@ -168,6 +173,7 @@ def _taken(folder: Path) -> None:
         (draw, ["pictures", "--out", "pictures/project"], "lies among the images"),
         (draw, ["pictures", "--seed", "-1"], "seed"),
         (_taken, ["pictures"], "holds a config.py already"),
+        (_single, ["pictures"], "pictures has one class, 'red & blue', and there is nothing to tell it from"),
         (_damaged, ["pictures"], "no image of class 'green' in pictures can be read"),
         (lambda folder: folder.write_text(""), ["pictures"], "is a file; expected a folder"),
     ],
