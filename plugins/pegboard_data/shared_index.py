@@ -80,7 +80,7 @@ def shared_index(path: str | Path) -> Index:
     if (found := _opened(file)) is not None:
         return found
     with _one_at_a_time(path):
-        if (found := _opened(file)) is not None:  # another process has made it meanwhile
+        if (found := _opened(file, tell=False)) is not None:  # another process has made it meanwhile
             return found
         index = read_index(path)
         if _digest_of_text(path) != digest:
@@ -161,12 +161,13 @@ def _kept(index: Index, file: Path) -> Index:
     return _opened(file) or index
 
 
-def _opened(file: Path) -> SharedIndex | None:
-    """What a file holds; None where there is none, or a damaged one."""
+def _opened(file: Path, tell: bool = True) -> SharedIndex | None:
+    """What a file holds; None where there is none, or a damaged one, of which it can ``tell``."""
     try:
         with file.open("rb") as opened:
             if not _is_whole(opened):
-                logger.warning("%s is damaged; it is made anew", file)
+                if tell:
+                    logger.warning("%s is damaged; it is made anew", file)
                 return None
             index = _mapped(opened, file)
         with suppress(OSError):
