@@ -1,5 +1,6 @@
 """The images in class folders."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,18 +36,7 @@ class ImageFolder(Listed):
 
     def __init__(self, root: str) -> None:
         self._root = Path(root).expanduser()
-        classes = class_names(self._root)
-        check_is_one_part(self._root, classes, "ImageFolder")
-        paths, counts = Paths(), []
-        for name in classes:
-            files = image_files(self._root / name)
-            if not files:
-                raise DataError(f"{self._root / name}: no image in this class folder; expected files {kinds()}")
-            for file in files:
-                paths.append(f"{name}/{file}")
-            counts.append(len(files))
-        targets = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
-        super().__init__(shared(Index(paths, targets, classes)))
+        super().__init__(shared(partial(index_of_folder, self._root)))
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         """A PIL RGB image and its class.
@@ -55,3 +45,22 @@ class ImageFolder(Listed):
             DataError: the file cannot be read; names the file and the index.
         """
         return read_image(self._root / self.paths[index], f"image {index}"), int(self.targets[index])
+
+
+def index_of_folder(root: Path) -> Index:
+    """The images in class folders, in the order in which ``ImageFolder`` has them.
+
+    Raises:
+        DataError: there are no class folders, or one has no image in it; or the folders are ``train`` and ``test``.
+    """
+    classes = class_names(root)
+    check_is_one_part(root, classes, "ImageFolder")
+    paths, counts = Paths(), []
+    for name in classes:
+        files = image_files(root / name)
+        if not files:
+            raise DataError(f"{root / name}: no image in this class folder; expected files {kinds()}")
+        for file in files:
+            paths.append(f"{name}/{file}")
+        counts.append(len(files))
+    return Index(paths, np.repeat(np.arange(len(classes), dtype=np.int32), counts), classes)

@@ -5,6 +5,7 @@ is then made anew. After a header it holds: where each path ends in the text of 
 int32; the names of the classes, as JSON; the text of all paths, in UTF-8.
 """
 
+import ctypes
 import hashlib
 import json
 import logging
@@ -14,7 +15,7 @@ import secrets
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -85,11 +86,14 @@ def shared_index(path: str | Path) -> Index:
         index = read_index(path)
         if _digest_of_text(path) != digest:
             raise DataError(f"{path}: it was changed while it was read; start again when it is as it shall be")
-        return _kept(index, file)
+        index = _kept(index, file)
+    _give_back()
+    return index
 
 
-def shared(index: Index) -> Index:
-    """The same index, which was gathered otherwise; if it is large, in memory that all processes share."""
+def shared(gather: Callable[[], Index]) -> Index:
+    """An index that is gathered otherwise; if it is large, in memory that all processes share."""
+    index = gather()
     if len(index.paths.text) < SMALL:
         return index
     digest = hashlib.sha256()
@@ -97,7 +101,16 @@ def shared(index: Index) -> Index:
         digest.update(str(len(part)).encode() + b"\n")
         digest.update(part)
     file = _file(digest.hexdigest())
-    return _opened(file) or _kept(index, file)
+    index = _opened(file) or _kept(index, file)
+    _give_back()
+    return index
+
+
+def _give_back() -> None:
+    """Return free memory to the system: what an index took while it was read, nobody may need again."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None  # glibc has it
+    if trim is not None:
+        trim(0)
 
 
 def _digest_of_text(path: Path) -> str:
