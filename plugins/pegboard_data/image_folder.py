@@ -21,11 +21,14 @@ class ImageFolder(Listed):
     Classes are numbered in the sorted order of their names, and the images of a class follow in the sorted order of
     their paths. An image is what has the extension of one; dot files and other files are left out.
 
+    Every process looks through the folders. What it finds, if that is 4 MiB of paths or more, lies once a machine as
+    the list of an :class:`IndexFile` does.
+
     Args:
         root: the folder that holds the class folders.
 
     Attributes:
-        targets: the class of each sample, (N,) int32.
+        targets: the class of each sample, (N,) int32; of a large folder it cannot be written to.
         classes: the names of the classes, which are those of the folders.
         num_classes: how many there are.
         paths: of each image, below ``root``.

@@ -13,6 +13,7 @@ import mmap
 import os
 import secrets
 import struct
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -39,8 +40,8 @@ logger = logging.getLogger("pegboard")
 SMALL = 4 * 2**20  # bytes of text, some 50,000 lines: less is read in a tenth of a second, and worth no file
 UNUSED = 30 * 24 * 3600.0  # seconds after which a file that nobody has opened is removed
 
-_MAGIC = b"pegboard index, form 1\n"
-_HEADER = struct.Struct("=24sQQQQ")  # magic; samples; bytes of classes, and of text; CRC-32 of the rest, and of these
+_MAGIC = b"pegboard index, form 1\n"  # another number whenever the same text is read, or kept, otherwise
+_HEADER = struct.Struct("=24sQQQQ")  # magic; samples; bytes of classes, and of text; CRC-32 of these and what follows
 _AT_ONCE = 2**20  # bytes that are read together
 
 
@@ -85,7 +86,7 @@ def shared_index(path: str | Path) -> Index:
             return found
         index = read_index(path)
         if _digest_of_text(path) != digest:
-            raise DataError(f"{path}: it was changed while it was read; start again when it is as it shall be")
+            raise DataError(f"{path}: it was changed while it was read; start again once it is complete")
         index = _kept(index, file)
     _give_back()
     return index
@@ -96,7 +97,7 @@ def shared(gather: Callable[[], Index]) -> Index:
     index = gather()
     if len(index.paths.text) < SMALL:
         return index
-    digest = hashlib.sha256()
+    digest = _new_digest()
     for part in _parts(index):
         digest.update(str(len(part)).encode() + b"\n")
         digest.update(part)
@@ -116,12 +117,17 @@ def _give_back() -> None:
 def _digest_of_text(path: Path) -> str:
     """Of all that ``read_index`` reads: the file, and the names of the classes beside it."""
     beside = path.with_name(CLASSES_FILE)
-    digest = hashlib.sha256(beside.read_bytes() if beside.is_file() else b"")
-    digest.update(b"\n\0\n")  # so that no line can move from one file to the other
+    classes = beside.read_bytes() if beside.is_file() else None
+    digest = _new_digest()
+    digest.update(f"{'no' if classes is None else len(classes)} bytes of classes\n".encode() + (classes or b""))
     with path.open("rb") as file:
         while text := file.read(_AT_ONCE):
             digest.update(text)
     return digest.hexdigest()
+
+
+def _new_digest() -> "hashlib._Hash":
+    return hashlib.sha256(_MAGIC + sys.byteorder.encode())
 
 
 def _file(digest: str) -> Path:

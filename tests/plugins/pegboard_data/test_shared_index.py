@@ -64,7 +64,7 @@ PLAIN_LINE = st.builds("{} {}".format, st.sampled_from(["a", "b/c.png", "d e.png
 ENDS = st.sampled_from(["\n", "\n", "\n", "\r\n", "\r", "\n\n", "\n# c\n"])
 TEXTS = st.lists(st.tuples(LINE | PLAIN_LINE | PLAIN_LINE, ENDS).map("".join), max_size=8).map("".join)
 BYTES = st.one_of(TEXTS.map(str.encode), TEXTS.map(lambda text: text.encode() + b"\xff 1\n"), st.binary(max_size=40))
-CLASSES = st.sampled_from([None, None, "cat\ndog\n", "cat\n\n# c\ngreat dane\n", "cat\ncat\n"])
+CLASSES = st.sampled_from([None, None, "", "cat\ndog\n", "cat\n\n# c\ngreat dane\n", "cat\ncat\n"])
 
 
 @given(content=BYTES, classes=CLASSES, at_once=st.sampled_from([1, 7, 20, 2**19]))
@@ -149,6 +149,9 @@ def test_a_changed_file_is_read_again_and_who_has_the_old_one_keeps_it(cache: Pa
     os.utime(listed, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert said(shared_index.shared_index(listed))[0][0] == "cat/9.png" and said(before) == old
     assert said(pickle.loads(pickle.dumps(before))) == old
+    listed.with_name("classes.txt").touch()
+    with pytest.raises(DataError, match="no class in it"):
+        shared_index.shared_index(listed)
     names = "\n".join(map(str, range(20, 40)))
     listed.with_name("classes.txt").write_text(names, encoding="utf-8")
     assert said(shared_index.shared_index(listed))[2] == names.split()
