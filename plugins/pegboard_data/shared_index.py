@@ -97,11 +97,7 @@ def shared(gather: Callable[[], Index]) -> Index:
     index = gather()
     if len(index.paths.text) < SMALL:
         return index
-    digest = _new_digest()
-    for part in _parts(index):
-        digest.update(str(len(part)).encode() + b"\n")
-        digest.update(part)
-    file = _file(digest.hexdigest())
+    file = _file(_digest_of_parts(index))
     index = _opened(file) or _kept(index, file)
     _give_back()
     return index
@@ -123,6 +119,14 @@ def _digest_of_text(path: Path) -> str:
     with path.open("rb") as file:
         while text := file.read(_AT_ONCE):
             digest.update(text)
+    return digest.hexdigest()
+
+
+def _digest_of_parts(index: Index) -> str:
+    digest = _new_digest()
+    for part in _parts(index):
+        digest.update(f"{len(part)} bytes\n".encode())
+        digest.update(part)
     return digest.hexdigest()
 
 

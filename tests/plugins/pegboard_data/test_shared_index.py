@@ -251,11 +251,11 @@ def _look(folder: Path, name: str, how: str, go: Path) -> None:
     """Open the index when told to, look at all of it, and write the private memory that this has cost."""
     os.environ["PEGBOARD_CACHE"] = str(folder / "cache")
     logging.basicConfig(level=logging.INFO)
-    read = {"shared": shared_index.shared_index, "alone": read_index}[how]
+    ways = {"shared": shared_index.shared_index, "gathered": _gathered, "alone": read_index}
     while not go.exists():
         time.sleep(0.01)
     before = _private()
-    index = read(folder / "train.txt")
+    index = ways[how](folder / "train.txt")
     length = sum(map(len, index.paths)) + int(index.targets.sum())
     (folder / f"{name}.here").write_text(f"{length}")
     while len(list(folder.glob("*.here"))) < len(list(folder.glob("*.log"))):  # a page is shared while two map it
@@ -265,17 +265,21 @@ def _look(folder: Path, name: str, how: str, go: Path) -> None:
         time.sleep(0.01)
 
 
+def _gathered(path: Path) -> Index:
+    return shared_index.shared(lambda: read_index(path))
+
+
 def _private() -> int:
     return 1024 * sum(map(int, PRIVATE.findall(Path("/proc/self/smaps_rollup").read_text())))
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with an index of 200,000 lines, which three processes have opened all at once, and one for itself."""
+    """A folder with an index of 200,000 lines, which several processes have opened at once, and one for itself."""
     folder = tmp_path_factory.mktemp("large")
     lines = (f"some/class/of/images/n{i % 1000:08}/photograph_{i:08}.jpeg {i % 1000}\n" for i in range(COUNT))
     (folder / "train.txt").write_text("".join(lines), encoding="utf-8")
-    ways = {"a": "shared", "b": "shared", "c": "shared", "alone": "alone"}
+    ways = {"a": "shared", "b": "shared", "c": "gathered", "d": "gathered", "alone": "alone"}
     started = []
     for name, how in ways.items():
         (folder / f"{name}.log").touch()
@@ -287,8 +291,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_of_several_processes_at_once_one_reads_the_text(large: Path) -> None:
-    logs = [log.read_text() for log in large.glob("?.log")]
-    assert sum("images is kept in" in log for log in logs) == 1 and len(kept(large / "cache")) == 1
+    logs = [(large / f"{name}.log").read_text() for name in "abcd"]
+    assert sum("images is kept in" in log for log in logs[:2]) == 1 and len(kept(large / "cache")) == 2
     assert len({file.read_text() for file in large.glob("*.here")}) == 1
 
 
@@ -296,8 +300,7 @@ def test_of_several_processes_at_once_one_reads_the_text(large: Path) -> None:
 def test_no_process_holds_a_large_index_for_itself(large: Path) -> None:
     costs = {file.stem: int(file.read_text()) / COUNT for file in large.glob("*.told")}
     assert costs.pop("alone") > 55  # bytes a sample; the text alone is that long
-    assert sorted(costs.values())[1] < 20  # of two of the three; the reader's heap keeps some of what it has freed
-    assert max(costs.values()) < 40
+    assert len(costs) == 4 and max(costs.values()) < 20, costs
 
 
 def test_what_a_spawned_worker_is_sent_does_not_grow_with_the_index(
