@@ -1,5 +1,6 @@
 """The images in class folders."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,14 @@ class ImageFolder(Listed):
     Classes are numbered in the sorted order of their names, and the images of a class follow in the sorted order of
     their paths. An image is what has the extension of one; dot files and other files are left out.
 
+    Every process looks through the folders. What it finds, if that is 4 MiB of paths or more, lies once a machine as
+    the list of an :class:`IndexFile` does.
+
     Args:
         root: the folder that holds the class folders.
 
     Attributes:
-        targets: the class of each sample, (N,) int32.
+        targets: the class of each sample, (N,) int32; of a large folder it cannot be written to.
         classes: the names of the classes, which are those of the folders.
         num_classes: how many there are.
         paths: of each image, below ``root``.
@@ -35,18 +39,7 @@ class ImageFolder(Listed):
 
     def __init__(self, root: str) -> None:
         self._root = Path(root).expanduser()
-        classes = class_names(self._root)
-        check_is_one_part(self._root, classes, "ImageFolder")
-        paths, counts = Paths(), []
-        for name in classes:
-            files = image_files(self._root / name)
-            if not files:
-                raise DataError(f"{self._root / name}: no image in this class folder; expected files {kinds()}")
-            for file in files:
-                paths.append(f"{name}/{file}")
-            counts.append(len(files))
-        targets = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
-        super().__init__(shared(Index(paths, targets, classes)))
+        super().__init__(shared(partial(index_of_folder, self._root)))
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         """A PIL RGB image and its class.
@@ -55,3 +48,22 @@ class ImageFolder(Listed):
             DataError: the file cannot be read; names the file and the index.
         """
         return read_image(self._root / self.paths[index], f"image {index}"), int(self.targets[index])
+
+
+def index_of_folder(root: Path) -> Index:
+    """The images in class folders, in the order in which ``ImageFolder`` has them.
+
+    Raises:
+        DataError: there are no class folders, or one has no image in it; or the folders are ``train`` and ``test``.
+    """
+    classes = class_names(root)
+    check_is_one_part(root, classes, "ImageFolder")
+    paths, counts = Paths(), []
+    for name in classes:
+        files = image_files(root / name)
+        if not files:
+            raise DataError(f"{root / name}: no image in this class folder; expected files {kinds()}")
+        for file in files:
+            paths.append(f"{name}/{file}")
+        counts.append(len(files))
+    return Index(paths, np.repeat(np.arange(len(classes), dtype=np.int32), counts), classes)

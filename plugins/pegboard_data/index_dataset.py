@@ -17,9 +17,9 @@ class IndexFile(Listed):
     The format is that of :mod:`pegboard_data.index_files`; the classes are those of the ``classes.txt`` beside the
     file, where there is one. ``pegboard split`` and ``pegboard index`` write such files.
 
-    Costs the length of its path and 12 bytes a sample: once a machine, for all processes of all runs, where the file
-    has 4 MiB or more, and once a run where it has less. A large file is read once, and then kept in the cache folder in
-    a form that is mapped.
+    Costs the length of its path and 12 bytes a sample, once for a process and the workers forked from it. A file of
+    4 MiB or more costs that once a machine: its text is read once and kept in the cache folder, in a form that all
+    processes of all runs map.
 
     Args:
         path: the index file.
@@ -27,7 +27,7 @@ class IndexFile(Listed):
             up beside the index file otherwise, and where ``root`` does not hold them.
 
     Attributes:
-        targets: the class of each sample, (N,) int32; not to be written to where the file is large.
+        targets: the class of each sample, (N,) int32; of a large file it cannot be written to.
         classes: the names of the classes.
         num_classes: how many there are.
         paths: of each image, as the file has it.

@@ -5,6 +5,7 @@ is then made anew. After a header it holds: where each path ends in the text of 
 int32; the names of the classes, as JSON; the text of all paths, in UTF-8.
 """
 
+import ctypes
 import hashlib
 import json
 import logging
@@ -12,9 +13,10 @@ import mmap
 import os
 import secrets
 import struct
+import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,8 +40,8 @@ logger = logging.getLogger("pegboard")
 SMALL = 4 * 2**20  # bytes of text, some 50,000 lines: less is read in a tenth of a second, and worth no file
 UNUSED = 30 * 24 * 3600.0  # seconds after which a file that nobody has opened is removed
 
-_MAGIC = b"pegboard index, form 1\n"
-_HEADER = struct.Struct("=24sQQQQ")  # magic; samples; bytes of classes, and of text; CRC-32 of the rest, and of these
+_MAGIC = b"pegboard index, form 1\n"  # another number whenever the same text is read, or kept, otherwise
+_HEADER = struct.Struct("=24sQQQQ")  # magic; samples; bytes of classes, and of text; CRC-32 of these and what follows
 _AT_ONCE = 2**20  # bytes that are read together
 
 
@@ -80,35 +82,56 @@ def shared_index(path: str | Path) -> Index:
     if (found := _opened(file)) is not None:
         return found
     with _one_at_a_time(path):
-        if (found := _opened(file)) is not None:  # another process has made it meanwhile
+        if (found := _opened(file, tell=False)) is not None:  # another process has made it meanwhile
             return found
         index = read_index(path)
         if _digest_of_text(path) != digest:
-            raise DataError(f"{path}: it was changed while it was read; start again when it is as it shall be")
-        return _kept(index, file)
+            raise DataError(f"{path}: it was changed while it was read; start again once it is complete")
+        index = _kept(index, file)
+    _give_back()
+    return index
 
 
-def shared(index: Index) -> Index:
-    """The same index, which was gathered otherwise; if it is large, in memory that all processes share."""
+def shared(gather: Callable[[], Index]) -> Index:
+    """An index that is gathered otherwise; if it is large, in memory that all processes share."""
+    index = gather()
     if len(index.paths.text) < SMALL:
         return index
-    digest = hashlib.sha256()
-    for part in _parts(index):
-        digest.update(str(len(part)).encode() + b"\n")
-        digest.update(part)
-    file = _file(digest.hexdigest())
-    return _opened(file) or _kept(index, file)
+    file = _file(_digest_of_parts(index))
+    index = _opened(file) or _kept(index, file)
+    _give_back()
+    return index
+
+
+def _give_back() -> None:
+    """Return free memory to the system: what an index took while it was read, nobody may need again."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None  # glibc has it
+    if trim is not None:
+        trim(0)
 
 
 def _digest_of_text(path: Path) -> str:
     """Of all that ``read_index`` reads: the file, and the names of the classes beside it."""
     beside = path.with_name(CLASSES_FILE)
-    digest = hashlib.sha256(beside.read_bytes() if beside.is_file() else b"")
-    digest.update(b"\n\0\n")  # so that no line can move from one file to the other
+    classes = beside.read_bytes() if beside.is_file() else None
+    digest = _new_digest()
+    digest.update(f"{'no' if classes is None else len(classes)} bytes of classes\n".encode() + (classes or b""))
     with path.open("rb") as file:
         while text := file.read(_AT_ONCE):
             digest.update(text)
     return digest.hexdigest()
+
+
+def _digest_of_parts(index: Index) -> str:
+    digest = _new_digest()
+    for part in _parts(index):
+        digest.update(f"{len(part)} bytes\n".encode())
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _new_digest() -> "hashlib._Hash":
+    return hashlib.sha256(_MAGIC + sys.byteorder.encode())
 
 
 def _file(digest: str) -> Path:
@@ -161,12 +184,13 @@ def _kept(index: Index, file: Path) -> Index:
     return _opened(file) or index
 
 
-def _opened(file: Path) -> SharedIndex | None:
-    """What a file holds; None where there is none, or a damaged one."""
+def _opened(file: Path, tell: bool = True) -> SharedIndex | None:
+    """What a file holds; None where there is none, or a damaged one, of which it can ``tell``."""
     try:
         with file.open("rb") as opened:
             if not _is_whole(opened):
-                logger.warning("%s is damaged; it is made anew", file)
+                if tell:
+                    logger.warning("%s is damaged; it is made anew", file)
                 return None
             index = _mapped(opened, file)
         with suppress(OSError):

@@ -122,15 +122,19 @@ class Loader:
             order = permutation(self.seed, epoch, count) if self.shuffle else np.arange(count)
         return order[: len(self) * self.batch_size]
 
-    def batches(self, epoch: int, start: int = 0, share: Share | None = None) -> Iterator[Batch]:
+    def batches(
+        self, epoch: int, start: int = 0, share: Share | None = None, order: NDArray[np.int64] | None = None
+    ) -> Iterator[Batch]:
         """The batches of an epoch from number ``start`` on; what lies before is neither decoded nor drawn.
 
         Args:
             share: make only this part of each batch. Transforms that mix samples need all of it, and are given it.
+            order: that of the epoch, where the caller has asked for it already: of a million samples it is 8 MB.
         """
+        order = self.order(epoch) if order is None else order
         if not self.together.transforms:
-            return self.engine.batches(self.order(epoch), epoch, start, self.batch_size, share)
-        whole = self.engine.batches(self.order(epoch), epoch, start, self.batch_size, None)
+            return self.engine.batches(order, epoch, start, self.batch_size, share)
+        whole = self.engine.batches(order, epoch, start, self.batch_size, None)
         mixed = self._mixed(whole, epoch, start)
         return mixed if share is None else map(share.of, mixed)
 

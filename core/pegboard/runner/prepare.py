@@ -54,12 +54,20 @@ def _build_all(run: "Runner") -> None:
     for loader in filter(None, (run.train_loader, run.val_loader)):
         run.ranks.share_memory(loader)
         _ = loader.engine  # decodes what is kept in memory
-    loaders = {"train": run.train_loader, "val": run.val_loader}
-    run.contents = {split: contents(loader) for split, loader in loaders.items() if loader is not None}
+    run.contents = _contents(run)
     if run.resume is not None:
         restore(run, dict(run.resume))
         logger.info("resumed at iteration %d of %d", run.iteration, run.total_iterations)
     record.make_folder(run)
+
+
+def _contents(run: "Runner") -> dict[str, dict[str, Any]]:
+    """Of each split; the first rank tells the others, for it asks a hundred thousand files for their sizes."""
+    loaders = {"train": run.train_loader, "val": run.val_loader}
+    first = distributed.is_first()
+    found = {split: contents(loader) for split, loader in loaders.items() if loader is not None and first}
+    told: dict[str, dict[str, Any]] = distributed.from_first(found)
+    return told
 
 
 def rehearsal(run: "Runner", fresh: bool) -> None:

@@ -64,8 +64,9 @@ class Ranks:
 
     def batches(self, loader: Loader, epoch: int, start: int = 0) -> Iterator[Batch]:
         """This rank's part of each batch of an epoch."""
-        order, size = torch.from_numpy(loader.order(epoch)), loader.batch_size
-        for number, batch in enumerate(loader.batches(epoch, start, self.share), start):
+        drawn, size = loader.order(epoch), loader.batch_size
+        order = torch.from_numpy(drawn)
+        for number, batch in enumerate(loader.batches(epoch, start, self.share, drawn), start):
             self._index = order[number * size : (number + 1) * size]
             self._counts = self.share.counts(len(self._index))
             yield batch

@@ -1,6 +1,7 @@
 """The loader: whatever makes the batches, they are the same."""
 
 import logging
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from pegboard import Batch, DataError, Loader, Transform
 from pegboard.data.engines import InMemory, Workers
+from pegboard.data.share import Share
 from pegboard.registry import TRANSFORMS
 from tests.runs import Dots
 
@@ -139,6 +141,31 @@ def test_what_lies_before_the_start_is_not_decoded() -> None:
     made = list(loader.batches(0, start=3))
     assert dataset.seen == [int(i) for batch in made for i in batch.index]
     assert len(dataset.seen) == 8
+
+
+class Million:
+    """As many samples as take no memory."""
+
+    def __len__(self) -> int:
+        return 1_000_000
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return torch.full((1, 1, 1), index % 256, dtype=torch.uint8), index
+
+
+def test_an_epoch_of_a_million_samples_takes_the_memory_of_its_order() -> None:
+    loader = Loader(Million(), batch_size=2, shuffle=True, mode="workers", seed=3)
+    order = loader.order(0)
+    next(loader.batches(0, order=order))  # whatever is imported on first use
+    tracemalloc.start()
+    try:
+        made = loader.batches(0, 7, Share(1, 2), order)
+        first = [next(made) for _ in range(3)]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [batch.index.tolist() for batch in first] == [[order[place]] for place in (15, 17, 19)]
+    assert peak < order.nbytes / 8  # a tuple for each of the 500,000 batches would be 28 MB, and their parts more
 
 
 def test_memory_decodes_each_image_once() -> None:

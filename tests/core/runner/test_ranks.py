@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pegboard import Batch, Hook, PegboardError, Runner
+from pegboard import Batch, Hook, Loader, PegboardError, Runner
 from pegboard.registry import BOARDS
+from pegboard.runner import prepare
+from pegboard.runner.contents import contents
 from pegboard.runner.predictions import predictions_file
 from tests import ranks, runs
 
@@ -143,11 +145,21 @@ def _train(folder: Path, names: list[str]) -> None:
     """Every run of the table, one after the other, in this process and those beside it."""
     _hang_up()
     rank = os.environ.get("RANK", "0")
+    hashed: list[str] = []
+
+    def counted(loader: Loader) -> dict[str, Any]:
+        hashed.append(loader.what)
+        return contents(loader)
+
+    prepare.contents = counted
     for name in names:
+        hashed.clear()
         run = runs.runner(folder / name, **SAME[name])
         run.train()
         if name == "uneven":
             torch.save((run.hooks["seen"].parts, run.hooks["seen"].wholes), folder / name / f"seen{rank}.pt")
+            told = json.dumps({"contents": run.contents, "hashed": hashed})
+            (folder / f"contents{rank}.json").write_text(told)
             run.builder.values["test"] = run.config.values["test"] = SAME[name]["val"]
             run.final |= _tested(run, folder / name)
         figures = {"iterations": run.iteration, "stopped": run.stop_reason, **run.final}
@@ -247,6 +259,13 @@ def test_the_first_rank_writes_and_each_has_a_log(trained: dict[int, Path]) -> N
     assert [line.keys() for line in lines[0]] == [line.keys() for line in lines[1]]
     assert json.loads((trained[2] / "uneven" / "environment.json").read_text())["ranks"] == 2
     assert "top1" not in (trained[2] / "rank1.log").read_text()  # nothing is told twice
+
+
+def test_the_first_rank_hashes_the_data_and_tells_the_others(trained: dict[int, Path]) -> None:
+    one = json.loads((trained[1] / "contents0.json").read_text())
+    first, second = (json.loads((trained[2] / f"contents{rank}.json").read_text()) for rank in (0, 1))
+    assert one["contents"] == first["contents"] == second["contents"] and one["contents"].keys() == {"train", "val"}
+    assert one["hashed"] == first["hashed"] == ["train", "val"] and second["hashed"] == []
 
 
 def test_the_share_of_communication_is_told(trained: dict[int, Path]) -> None:
