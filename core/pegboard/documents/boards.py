@@ -49,8 +49,8 @@ ask for.""",
 What changes the learning rate: `scheduler=dict(type="CosineAnnealingLR", unit="iter")`. `unit` says what one step of it
 is, `"iter"` or `"epoch"`; `T_max`, `total_steps` and `max_lr` come from the run unless given.
 
-Often used: `OneCycleLR`, `CosineAnnealingLR`, `StepLR`, `MultiStepLR`, `ReduceLROnPlateau`, and `LinearLR` to warm up, one
-after the other in a `SequentialLR`.
+Often used: `OneCycleLR`, `CosineAnnealingLR`, `StepLR`, `MultiStepLR`, `ReduceLROnPlateau`, `LinearLR` to warm up, and
+`SequentialLR` for one after the other.
 
 A scheduler is built as `Scheduler(optimizer, ...)` and has `step()`, `state_dict()` and `load_state_dict()`.""",
     "hooks": """\
