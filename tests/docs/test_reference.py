@@ -25,6 +25,11 @@ def test_a_page_says_what_the_code_says(name: str) -> None:
     assert found == PAGES[name], f"docs/reference/{name} has fallen behind; run `pegboard docs --write docs`"
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_nothing_that_markdown_would_show_as_it_is(name: str) -> None:
+    assert not re.findall(r":(?:class|func|meth|mod|attr):`|^\.\. \w+::", PAGES[name], re.MULTILINE)
+
+
 def test_no_page_is_left_of_what_is_gone() -> None:
     assert {path.name for path in (DOCS / "reference").iterdir()} == set(PAGES)
 

@@ -70,7 +70,10 @@ def _docstring(entry: Entry) -> str:
     text = source.docstring(entry.address)
     if not text and not isinstance(entry.target, str):
         text = inspect.getdoc(entry.target) or ""
-    return text or entry.summary or "It has no docstring."
+    text = text or entry.summary or "It has no docstring."
+    return re.sub(
+        r":(?:class|func|meth|mod|attr):`~?([^`]+)`", r"``\1``", text
+    )  # Sphinx's way to name what is elsewhere
 
 
 def _sections(text: str) -> tuple[str, dict[str, str], str]:
