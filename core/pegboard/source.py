@@ -385,3 +385,19 @@ def _method_signature(module: Module, function: ast.expr) -> inspect.Signature |
             is_static = any(ast.unparse(decorator) == "staticmethod" for decorator in node.decorator_list)
             return _function_signature(holder[0], node, None if is_static else holder[1])
     return None
+
+
+def choices(target: str) -> str:
+    """What the name of a type stands for, where that is ``Literal[...]``, imports followed; else empty."""
+    module_name, _, name = target.partition(":")
+    for _ in range(5):  # imports may run in a circle
+        module = read(module_name)
+        if module is None:
+            return ""
+        if name in module.imports and ":" in module.imports[name]:
+            module_name, _, name = module.imports[name].partition(":")
+            continue
+        values = [n.value for n in module.tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name]
+        text = ast.unparse(values[0]) if values else ""
+        return text if text.startswith("Literal[") else ""
+    return ""

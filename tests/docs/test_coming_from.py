@@ -59,6 +59,8 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.optim, "SGD", SGD)
+    for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):  # which seed_everything sets, and leaves
+        monkeypatch.setenv(name, "0")
     state = torch.random.get_rng_state()
     with restored_boards(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs, of which there are many
@@ -102,7 +104,7 @@ def test_lightning(given: dict[str, Any]) -> None:
     assert "val/top1" in trainers[0].callback_metrics
 
 
-def test_mmengine(given: dict[str, Any], tmp_path: Path) -> None:
+def test_mmengine(given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mmengine", reason="no mmengine; it comes with the extra [bench]")
     from mmengine import registry
     from mmengine.config import Config as TheirConfig
@@ -129,9 +131,14 @@ def test_mmengine(given: dict[str, Any], tmp_path: Path) -> None:
             return {"top1": sum(results) / len(results)}
 
     (tmp_path / "config.py").write_text(block("train_dataloader") + "optimzer = dict(type='nobody reads this')\n")
-    for board, part in (("MODELS", LeNetWithLoss), ("DATASETS", given["Shapes"]), ("METRICS", Accuracy)):
-        getattr(registry, board).register_module(module=part, force=True)
-    registry.OPTIMIZERS.register_module(name="SGD", module=given["torch"].optim.SGD, force=True)
+    parts = {
+        "MODELS": LeNetWithLoss,
+        "DATASETS": given["Shapes"],
+        "METRICS": Accuracy,
+        "OPTIMIZERS": given["torch"].optim.SGD,
+    }
+    for board, part in parts.items():
+        monkeypatch.setitem(getattr(registry, board).module_dict, part.__name__, part)
     config = TheirConfig.fromfile(str(tmp_path / "config.py"))
     config.work_dir = str(tmp_path / "run")
     config.log_level = "ERROR"

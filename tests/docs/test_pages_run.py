@@ -4,7 +4,7 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from string import Template
@@ -16,6 +16,7 @@ from pegboard.cli.new_plugin_command import TEMPLATES
 from tests.conftest import restored_boards
 from tests.docs.blocks import DOCS, Block, blocks, left_behind
 
+OFF = "is switched off"
 # What takes a reader a minute takes a test seconds, with fewer images and epochs.
 SHORTER = {"count=2000": "count=200", '"10 epochs"': '"2 epochs"'}
 PAGES = ("tutorial.md", "writing_a_hook.md", "writing_a_plugin.md", "coming_from.md")
@@ -38,19 +39,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
                 plugins.manager().unregister(plugin)
 
 
-def follow(steps: list[Block], folder: Path) -> int:
-    """Do what the blocks say; how many commands there were."""
+def follow(steps: list[Block], folder: Path, shorter: Mapping[str, str] = SHORTER) -> int:
+    """Do what the blocks say, with the words ``shorter`` for others; how many commands there were."""
     count = 0
     for block in steps:
         if block.file:
             text = block.text
-            for long, short in SHORTER.items():
+            for long, short in shorter.items():
                 text = text.replace(long, short)
             (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
             (folder / block.file).write_text(text, encoding="utf-8")
         for command in block.commands:
             run(command, folder)
             count += 1
+    for log in folder.rglob("log.txt"):  # a hook that fails is switched off, and the run goes on
+        assert not (said := [line for line in log.read_text(encoding="utf-8").splitlines() if OFF in line]), said
     return count
 
 
@@ -83,10 +86,34 @@ def test_every_file_and_command_of_a_page_works(page: str, folder: Path) -> None
         assert first.startswith("begins: told") and last == "finished"
 
 
+@pytest.mark.slow
+def test_the_tutorial_as_it_stands_gives_what_it_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = blocks(DOCS / "tutorial.md")
+    follow(steps, folder, shorter={})
+    [statistics] = [block.text.strip() for block in steps if block.language == "text"]
+    assert statistics in capsys.readouterr().out
+
+    def records(name: str) -> list[dict[str, float]]:
+        lines = (folder / "runs" / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        return [record for record in map(json.loads, lines) if "val/top1" in record]
+
+    first, tuned = records("first"), records("finetune")
+    assert first[-1]["iteration"] == 440 and first[0]["train/loss"] == pytest.approx(2.30, abs=0.02)
+    assert first[-1]["val/top1"] > 0.7 and tuned[0]["val/top1"] > first[-1]["val/top1"] - 0.03
+
+
 @pytest.mark.parametrize("command", ["pegboard chekc shapes.py", "pegboard stats nowhere", "pegboard check --no-such"])
 def test_a_page_that_is_wrong_is_found(command: str, folder: Path) -> None:
     with pytest.raises(AssertionError, match="exited with 2"):
         follow([Block("console", "", f"$ {command}\n")], folder)
+
+
+def test_a_hook_of_a_page_that_fails_is_found(folder: Path) -> None:
+    page = [
+        block._replace(text=block.text.replace("run.show", "run.shwo")) for block in blocks(DOCS / "writing_a_hook.md")
+    ]
+    with pytest.raises(AssertionError, match=f"hardest.*{OFF}"):
+        follow(page[:3], folder)
 
 
 def test_the_three_lines_that_try_a_plugin_are_those_that_new_plugin_writes() -> None:

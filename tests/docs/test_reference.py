@@ -9,8 +9,9 @@ import pytest
 from pegboard.cli import own_commands
 from pegboard.config.keys import LOADER_KEYS, RUN_KEYS
 from pegboard.documents import reference, reference_pages
+from pegboard.documents.boards import USE
 from pegboard.hooks.hook import POINTS, WHEN
-from pegboard.registry import BOARDS, HOOKS
+from pegboard.registry import BOARDS, HOOKS, Registry
 from tests.conftest import REPOSITORY
 from tests.docs.blocks import DOCS, blocks
 
@@ -22,6 +23,11 @@ WRITTEN = [*DOCS.rglob("*.md"), REPOSITORY / "README.md", REPOSITORY / "README.z
 def test_a_page_says_what_the_code_says(name: str) -> None:
     found = (DOCS / "reference" / name).read_text(encoding="utf-8")
     assert found == PAGES[name], f"docs/reference/{name} has fallen behind; run `pegboard docs --write docs`"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_nothing_that_markdown_would_show_as_it_is(name: str) -> None:
+    assert not re.findall(r":(?:class|func|meth|mod|attr):`|^\.\. \w+::", PAGES[name], re.MULTILINE)
 
 
 def test_no_page_is_left_of_what_is_gone() -> None:
@@ -54,6 +60,14 @@ def test_a_changed_docstring_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The specimen: a page of yesterday's code differs."""
     monkeypatch.setitem(WHEN, "after_val", "Never.")  # type: ignore[arg-type]  # a dict behind a Mapping
     assert dict(reference_pages())["hook_points.md"] != PAGES["hook_points.md"]
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
+def test_what_a_registrys_page_says_is_often_used_is_there(board: Registry) -> None:
+    """Without the libraries' own lists, which change with their versions, a page of bridges alone says nothing."""
+    said = re.findall(r"`([A-Z]\w+)`", USE[board.name].partition("ften used")[2].partition("\n\n")[0])
+    assert said or "\n## " in PAGES[f"{board.name}.md"]
+    assert not [name for name in said if name not in board]
 
 
 def test_the_design_names_every_registry() -> None:

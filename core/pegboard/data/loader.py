@@ -164,9 +164,9 @@ def choose(
     if mode == "memory":
         if collates:
             raise DataError("mode='memory' stacks all samples once and calls no collate function; set mode='workers'")
-        return "memory", "as the config asks"
+        return "memory", "as asked"
     if mode == "workers":
-        return "workers", f"as the config asks, {workers} processes"
+        return "workers", f"as asked, {workers} processes"
     if workers:
         return "workers", f"the config asks for {workers} workers"
     if collates:

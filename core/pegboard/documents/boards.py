@@ -13,6 +13,8 @@ A dataset has `__len__()` and `__getitem__(index)`, which gives `(image, target)
 Which samples an epoch shows, and in what order, instead of `shuffle`:
 `train=dict(sampler=dict(type="SubsetRandomSampler", indices=[0, 1, 2]), ...)`.
 
+Often used: `RandomSampler` with `num_samples`, `WeightedRandomSampler`, `SubsetRandomSampler`.
+
 A subclass of `pegboard.Sampler` defines `__len__()` and `order(seed, epoch)`, the numbers of the samples as an array.
 One of torch works too: its generator is seeded from seed and epoch, so that a resume goes on in mid-epoch.""",
     "transforms": """\
@@ -31,16 +33,24 @@ steps its optimizers too, by the names that the config gives them: `optimizers["
     "losses": """\
 What is minimised: `loss=dict(type="CrossEntropyLoss")`, or several by name, each with a `loss_weight`.
 
+Often used: `CrossEntropyLoss` for one class of several, `BCEWithLogitsLoss` for classes that may be several at once,
+`MSELoss`, `L1Loss` and `SmoothL1Loss` for numbers, `TripletMarginLoss` for distances, `KLDivLoss` for distillation.
+
 A loss is called as `loss(outputs, targets)` and gives a scalar tensor, or a dict of them by name, which are added.""",
     "optimizers": """\
 What changes the weights: `optimizer=dict(type="SGD", lr=0.1, momentum=0.9)`; several, in a list or by name, each with a
 `match`.
+
+Often used: `SGD`, `Adam`, `AdamW`, `RMSprop`, `Muon` for matrices, `LBFGS` for small problems.
 
 An optimizer is a `torch.optim.Optimizer`; `params` comes from the model, in the groups that `groups` and `layer_decay`
 ask for.""",
     "schedulers": """\
 What changes the learning rate: `scheduler=dict(type="CosineAnnealingLR", unit="iter")`. `unit` says what one step of it
 is, `"iter"` or `"epoch"`; `T_max`, `total_steps` and `max_lr` come from the run unless given.
+
+Often used: `OneCycleLR`, `CosineAnnealingLR`, `StepLR`, `MultiStepLR`, `ReduceLROnPlateau`, `LinearLR` to warm up, and
+`SequentialLR` for one after the other.
 
 A scheduler is built as `Scheduler(optimizer, ...)` and has `step()`, `state_dict()` and `load_state_dict()`.""",
     "hooks": """\
@@ -50,6 +60,9 @@ A hook is a subclass of `pegboard.Hook` (or `PeriodicHook`) that defines the [po
 a hook](../writing_a_hook.md) shows how.""",
     "metrics": """\
 What is measured, by name: `metrics=dict(top1=dict(type="Accuracy"))` gives `train/top1` and `val/top1`.
+
+Beside `Accuracy`, often used of torchmetrics: `MulticlassF1Score`, `MulticlassAUROC`, `MulticlassConfusionMatrix`,
+`MulticlassCalibrationError`, `MulticlassJaccardIndex`.
 
 A metric has `update(outputs, targets)`, `compute()` and `reset()`, as torchmetrics' have.""",
     "strategies": """\

@@ -70,7 +70,10 @@ def _docstring(entry: Entry) -> str:
     text = source.docstring(entry.address)
     if not text and not isinstance(entry.target, str):
         text = inspect.getdoc(entry.target) or ""
-    return text or entry.summary or "It has no docstring."
+    text = text or entry.summary or "It has no docstring."
+    return re.sub(
+        r":(?:class|func|meth|mod|attr):`~?([^`]+)`", r"``\1``", text
+    )  # Sphinx's way to name what is elsewhere
 
 
 def _sections(text: str) -> tuple[str, dict[str, str], str]:
@@ -88,10 +91,13 @@ def _sections(text: str) -> tuple[str, dict[str, str], str]:
                 after += ["", f"**{heading}.** {found[2]}".rstrip(), *([""] if heading.startswith("Example") else [])]
         elif heading == "Args" and line.startswith("    "):
             names = _explain(line[4:], names, explained)
+        elif heading == "Attributes" and (named := re.match(r"^    (\w+(?:, \w+)*): (.*)$", line)):
+            after += [""] if after[-1].startswith("**") else []
+            after.append(f"- `{named[1].replace(', ', '`, `')}`: {named[2]}")
         elif heading and heading != "Args" and (not line or line.startswith(" ")):
-            after.append(
-                line if heading.startswith("Example") else line[4:]
-            )  # lines that are set in are code in Markdown
+            # lines that are set in are code in Markdown, and in a list go on with its item
+            kept = 0 if heading.startswith("Example") else 6 if heading == "Attributes" else 4
+            after.append(line[kept:])
         else:
             heading = ""
             (after if explained or after else before).append(line)
@@ -115,16 +121,23 @@ def _arguments(entry: Entry, explained: Mapping[str, str]) -> list[str]:
     rows = []
     for parameter in _parameters(entry):
         notes = [explained.get(parameter.name, "")]
-        if parameter.name in entry.supplied:
+        if parameter.name in entry.supplied and "the run fills in" not in notes[0]:
             notes.append("The run fills it in.")
         if parameter.name in entry.parts:
             notes.append(f"Parts of `{entry.parts[parameter.name].name.upper()}`.")
         if parameter.name in entry.metrics:
             notes.append("A metric of the run.")
-        kind = "" if parameter.annotation is parameter.empty else f"`{in_words(_written(parameter.annotation))}`"
+        kind = "" if parameter.annotation is parameter.empty else f"`{in_words(_type(entry, parameter))}`"
         default = "" if parameter.default is parameter.empty else f"`{_written(parameter.default)}`"
         rows.append((f"`{parameter.name}`", kind, default, " ".join(filter(None, notes))))
     return table(("argument", "type", "default", ""), rows) if rows else []
+
+
+def _type(entry: Entry, parameter: inspect.Parameter) -> str:
+    """The annotation; the name of a type of the part's own that stands for some words tells a reader nothing."""
+    text = _written(parameter.annotation)
+    found = source.find(entry.address) if text.isidentifier() else None
+    return (found and source.choices(f"{found[0].name}:{text}")) or text
 
 
 def _written(value: Any) -> str:

@@ -23,6 +23,23 @@ def test_a_part_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
     assert "A metric of the run." in text and "**Source.** " in text
 
 
+def test_words_that_an_argument_takes_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not the name that the source has for their type, here imported from another module."""
+    assert "| `method` | `Literal['pca', 'tsne']` |" in page("Embedding", capsys)
+    assert "`Literal['nearest', 'bilinear']`" in page("RandomAffine", capsys)
+
+
+def test_attributes_are_a_list(capsys: pytest.CaptureFixture[str]) -> None:
+    text = page("DrawnShapes", capsys)
+    assert "\n\n- `images`: (count, 3, size, size) uint8, RGB.\n- `boxes`: " in text
+    assert "right and bottom\n  exclusive.\n- `targets`: " in text and "\n- `mean`, `std`: " in text
+
+
+def test_what_the_run_fills_in_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert page("LeNet", capsys).lower().count("the run fills") == 1
+    assert page("MixUp", capsys).count("The run fills it in.") == 1
+
+
 def test_a_part_of_torch_has_all_of_its_docstring(capsys: pytest.CaptureFixture[str]) -> None:
     """torch.optim puts it together from several strings, some of them in another file."""
     text = page("Adam", capsys)
