@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pegboard import Batch, Hook, Mask, PegboardError, Runner, Transform
+from pegboard import Batch, DataError, Hook, Mask, PegboardError, Runner, Transform
 from pegboard.plugins import installed_plugins
 from pegboard.registry import BOARDS, Entry, registering
 from pegboard.testing import Case, ContractError, cases
@@ -234,6 +234,34 @@ class LeavesMasksBehind(Transform):
         return mask
 
 
+class Turns(Transform):
+    """A quarter turn of squares. Shapes: (B, 3, H, H) -> same."""
+
+    uniforms = 1
+
+    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+        if images.shape[2] != images.shape[3]:
+            raise DataError("expected squares")
+        return torch.stack([image.rot90(int(4 * u), (1, 2)) for image, [u] in zip(images, rows.tolist(), strict=True)])
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        return mask.moved(lambda pixels: self.apply(pixels, rows))
+
+
+class LeavesSquareMasksBehind(Turns):
+    """Shapes: (B, 3, H, H) -> same."""
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        return mask
+
+
+class TakesNothing(Turns):
+    """Shapes: (B, 3, H, H) -> same."""
+
+    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+        raise DataError("expected another")
+
+
 class Forgets(Hook):
     """It counts, and says nothing of it."""
 
@@ -404,7 +432,14 @@ class Idles(torch.optim.Optimizer):
 
 @pytest.mark.parametrize(
     ("board", "factory"),
-    [("hooks", Remembers), ("hooks", Passing), ("hooks", Steers), ("hooks", OfMasks), ("datasets", Outlines)],
+    [
+        ("hooks", Remembers),
+        ("hooks", Passing),
+        ("hooks", Steers),
+        ("hooks", OfMasks),
+        ("transforms", Turns),
+        ("datasets", Outlines),
+    ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_sound_part_is_not_accused(board: str, factory: Any, boards: None) -> None:
@@ -430,6 +465,7 @@ BROKEN = [
     ("transforms", MixesByChance, "does to each sample what it would do to it alone", "a second time"),
     ("transforms", ForgetsTargets, "does to each sample what it would do to it alone", "its target"),
     ("transforms", LeavesMasksBehind, "moves masks with their images", "does not lie as the image does"),
+    ("transforms", LeavesSquareMasksBehind, "moves masks with their images", "does not lie as the image does"),
     ("hooks", Forgets, "resumes", "forgot.*'count'"),
     ("hooks", Ignores, "resumes", "did not take back"),
     ("hooks", Fails, "resumes", "failed in a run.*no luck"),
@@ -453,6 +489,11 @@ BROKEN = [
 def test_a_broken_promise_is_caught(board: str, factory: Any, promise: str, message: str, boards: None) -> None:
     with pytest.raises(ContractError, match=message):
         try_promise(specimen(board, factory), promise)
+
+
+def test_a_transform_that_takes_no_image_is_told_why(boards: None) -> None:
+    with pytest.raises(DataError, match="expected another"):
+        try_promise(specimen("transforms", TakesNothing), "does to each sample what it would do to it alone")
 
 
 def test_a_command_that_cannot_say_what_it_takes_is_caught() -> None:
