@@ -132,7 +132,17 @@ class Registry:
         metrics: Sequence[str] = (),
         makers: Sequence[str] = (),
     ) -> Any:
-        """Decorator: ``@MODELS.register`` or ``@MODELS.register(name="net", supplied=("num_classes",))``."""
+        """Decorator: ``@MODELS.register`` or ``@MODELS.register(name="net", supplied=("num_classes",))``.
+
+        Args:
+            name: in configs; that of the class or function unless given.
+            parts: arguments that are themselves parts (or lists, or dicts by name, of parts), with their board.
+            supplied: arguments that the run fills in unless the config gives them. Of the training data it knows
+                ``num_classes``, ``classes``, ``mean``, ``std`` and ``ignore_index``, where that says them; for
+                schedulers ``T_max``, ``total_steps``, ``total_iters`` and ``max_lr``.
+            metrics: arguments that name a metric of the run, e.g. ``"val/top1"``; checked before the run starts.
+            makers: those of ``parts`` that the part gets as functions without arguments, to build each anew.
+        """
 
         def add(factory: T) -> T:
             plugin = _registering.get() or factory.__module__.split(".")[0]
@@ -153,7 +163,12 @@ class Registry:
         metrics: Sequence[str] = (),
         makers: Sequence[str] = (),
     ) -> None:
-        """Hang up a part by the address ``"package.module:attribute"``, which is imported when it is first built."""
+        """Hang up a part by the address ``"package.module:attribute"``, which is imported when it is first built.
+
+        Args:
+            summary: a line for `pegboard plugins`; the first of the docstring unless given.
+            parts, supplied, metrics, makers: as in ``register``.
+        """
         plugin = _registering.get() or target.split(".")[0].split(":")[0]
         self._add(Entry(name, plugin, target, summary, parts or {}, supplied, metrics, makers=makers))
 

@@ -19,7 +19,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pegboard import About, Batch, Config, ConfigError, Hook, Mask, PegboardError, Runner, Tracker, Transform, testing
+from pegboard import (
+    About,
+    Batch,
+    Config,
+    ConfigError,
+    DataError,
+    Hook,
+    Mask,
+    PegboardError,
+    Runner,
+    Tracker,
+    Transform,
+    testing,
+)
 from pegboard.plugins import installed_plugins
 from pegboard.registry import BOARDS, Entry, registering
 from pegboard.testing import Case, ContractError, cases
@@ -232,6 +245,27 @@ class LeavesMasksBehind(Transform):
 
     def apply(self, images: Tensor, rows: Tensor) -> Tensor:
         return images.flip(3)
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        return mask
+
+
+class Turns(Transform):
+    """A quarter turn of squares. Shapes: (B, 3, H, H) -> same."""
+
+    uniforms = 1
+
+    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
+        if images.shape[2] != images.shape[3]:
+            raise DataError("expected squares")
+        return torch.stack([image.rot90(int(4 * u), (1, 2)) for image, [u] in zip(images, rows.tolist(), strict=True)])
+
+    def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
+        return mask.moved(lambda pixels: self.apply(pixels, rows))
+
+
+class LeavesSquareMasksBehind(Turns):
+    """Shapes: (B, 3, H, H) -> same."""
 
     def apply_mask(self, mask: Mask, rows: Tensor) -> Mask:
         return mask
@@ -564,6 +598,7 @@ class MovesInSecret(LeavesMasksBehind):
         ("hooks", Steers),
         ("hooks", TalksAnew),
         ("hooks", OfMasks),
+        ("transforms", Turns),
         ("datasets", Outlines),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -610,6 +645,7 @@ BROKEN = [
     ("transforms", MixesByChance, "does to each sample what it would do to it alone", "a second time"),
     ("transforms", ForgetsTargets, "does to each sample what it would do to it alone", "its target"),
     ("transforms", LeavesMasksBehind, "moves masks with their images", "does not lie as the image does"),
+    ("transforms", LeavesSquareMasksBehind, "moves masks with their images", "does not lie as the image does"),
     ("hooks", Forgets, "resumes", "forgot.*'count'"),
     ("hooks", Talks, "resumes", r"forgot \['run_id'\].*an id that a service gave"),
     ("hooks", Ignores, "resumes", "did not take back"),

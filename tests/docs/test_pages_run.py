@@ -1,10 +1,14 @@
 """Every file and command on a page is written and run, in the page's order, in one folder."""
 
+import argparse
+import importlib
+import io
 import json
 import logging
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from itertools import zip_longest
 from pathlib import Path
 from string import Template
@@ -72,6 +76,15 @@ def run(command: str, folder: Path) -> None:
     assert status == 0, f"{command} exited with {status}"
 
 
+def said_by(module: str, *words: str) -> str:
+    """What the command of a module prints."""
+    command, parser = importlib.import_module(module), argparse.ArgumentParser()
+    command.add_arguments(parser)
+    with redirect_stdout(io.StringIO()) as said:
+        assert command.run(parser.parse_args(words)) == 0
+    return said.getvalue()
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_and_command_of_a_page_works(page: str, folder: Path) -> None:
     steps = blocks(DOCS / page)
@@ -81,6 +94,8 @@ def test_every_file_and_command_of_a_page_works(page: str, folder: Path) -> None
             assert json.loads((folder / "runs" / name / "summary.json").read_text())["exit"] == "finished"
         there = {path.name for path in (folder / "runs" / "explained").iterdir()}
         assert there ^ left_behind() <= {"uncommitted.patch"}, "the README's list of what a run leaves behind"
+    if page == "writing_a_plugin.md":
+        assert said_by("acme_pegs.right", "runs/acme").endswith("% right\n")  # a command is found once it is installed
     if page == "writing_a_hook.md":
         first, *_, last = (folder / "runs" / "told" / "diary.txt").read_text(encoding="utf-8").splitlines()
         assert first.startswith("begins: told") and last == "finished"

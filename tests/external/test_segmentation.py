@@ -1,5 +1,6 @@
 """A stranger's package for another task: a class for every pixel. Nothing of the house names it."""
 
+import importlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from tests.conftest import Command
 from tests.external.strangers import EXTERNAL, installed
@@ -20,7 +22,7 @@ STATED = 0.80  # mean IoU on the test images, as the config says
 # A run of a few seconds that learns sixteen scenes by heart, with torchmetrics' own figure beside the package's.
 SHORT = [
     "train.dataset.size=32", "val.dataset.size=32", "test.dataset.size=32", "train.transforms.0.size=32",
-    "train.transforms.0.padding=1", "train.transforms.2.degrees=5",
+    "train.transforms.0.padding=1", "train.transforms.3.degrees=5",
     "model.width=8", "train.dataset.count=16", "train.batch_size=8", "val.dataset.count=16", "val.dataset.split=train",
     "test.dataset.count=12", "train_for=40 epochs", "val_every=10 epochs", "threads=1", "hooks.tensorboard=None",
     "metrics.jaccard=dict(type='JaccardIndex', average='macro')", "checkpoint=dict(every='10 epochs', keep=9)",
@@ -150,6 +152,38 @@ def test_the_commands_take_it_or_say_in_a_sentence_why_not(prefix: Path, trained
     assert done.returncode == 0 and "UNet" in done.stdout, done.stderr
     done = pegboard(prefix, trained, "stats", "config.py", "--sample", 40)
     assert done.returncode == 0 and "std" in done.stdout, done.stderr
+
+
+def test_its_command_says_how_well_each_class_is_met(prefix: Path, trained: Path) -> None:
+    done = pegboard(prefix, trained, "iou", "run")
+    assert done.returncode == 0, done.stderr
+    said = {name: float(value) for name, value in map(str.split, done.stdout.splitlines())}
+    assert [*said] == ["background", "disc", "square", "triangle", "mean"]
+    assert said["mean"] == pytest.approx(sum([*said.values()][:-1]) / 4, abs=1e-4)
+    assert said["mean"] == pytest.approx(summary(trained / "run")["final"]["val/miou"], abs=1e-4)
+    done = pegboard(prefix, trained, "iou", "rum")
+    assert done.returncode == 2 and "did you mean 'run'" in done.stderr
+
+
+def test_it_is_sound(prefix: Path, trained: Path) -> None:
+    done = pegboard(prefix, trained, "plugins", "--doctor", "shape_masks")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "promises, all kept" in done.stdout and "could be better" not in done.stdout
+
+
+def test_its_loss_is_cross_entropy_and_what_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(SOURCE)
+    loss = importlib.import_module("shape_masks.overlap").EntropyAndDice
+    logits = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    targets = torch.arange(32).reshape(2, 4, 4) % 3
+    targets[0, 0] = 255
+    both = loss()(logits, targets)
+    torch.testing.assert_close(both["entropy"], F.cross_entropy(logits, targets, ignore_index=255))
+    share, known = logits.softmax(1), targets != 255
+    met = [2 * share[:, k][targets == k].sum() + 1 for k in range(3)]
+    areas = [share[:, k][known].sum() + (targets == k).sum() + 1 for k in range(3)]
+    missed = 1 - sum(m / a for m, a in zip(met, areas, strict=True)) / 3
+    torch.testing.assert_close(both["dice"], 0.5 * missed)
 
 
 @pytest.mark.slow

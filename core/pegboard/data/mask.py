@@ -24,8 +24,9 @@ class Mask:
 
     Args:
         pixels: (H, W), or (B, H, W) for a batch: a tensor, an array or a Pillow image of whole numbers.
-        ignore: the number of a pixel that counts for no class; pixels that a transform adds get it. A loss must know
-            it too (``ignore_index``): the attribute ``ignore_index`` of a dataset tells it.
+        ignore: the number of a pixel that counts for no class; pixels that a transform adds get it. Losses and
+            metrics must know it too: let the dataset have it as ``ignore_index``, and each part that has an argument
+            of that name gets it, if it is registered with ``supplied=("ignore_index",)``, as torch's losses are.
 
     Attributes:
         pixels: a tensor, uint8 where the numbers came so and ``ignore`` is one of them, else int64.

@@ -23,6 +23,13 @@ class Transform:
     A subclass says how many uniform numbers a sample needs (``uniforms = k``), turns them into ``params``, and
     applies those in ``apply``. Both take whole batches, and must give each sample what it would get alone: then images
     depend neither on the batch size nor on the engine that loads them.
+
+    Attributes:
+        uniforms: numbers in [0, 1) that each sample gets; 0, and there is no chance in it.
+        moves_pixels: False says that every pixel stays at its place, and so does every mask; else ``apply_mask`` says
+            where a mask goes.
+        per_epoch: False draws the same numbers for a sample in every epoch.
+        mixes_samples: True draws the numbers by place in the epoch; it, and all that follow it, get whole batches.
     """
 
     uniforms: int = 0  #: numbers in [0, 1) that each sample gets; 0 means deterministic

@@ -8,7 +8,8 @@ What the samples are: `train=dict(dataset=dict(type="ImageFolder", root="data/tr
 
 A dataset has `__len__()` and `__getitem__(index)`, which gives `(image, target)`: a Pillow image or a uint8 tensor
 (C, H, W), and for a classifier the number of its class. Where it has `classes` or `num_classes`, a model's
-`num_classes` comes from there; where it has `mean` and `std`, so do `Normalize`'s.""",
+`num_classes` comes from there; where it has `mean` and `std`, so do `Normalize`'s. For segmentation the target is a
+`pegboard.Mask`, the class of each pixel, and `ignore_index` is the number of a pixel that counts for none.""",
     "samplers": """\
 Which samples an epoch shows, and in what order, instead of `shuffle`:
 `train=dict(sampler=dict(type="SubsetRandomSampler", indices=[0, 1, 2]), ...)`.
@@ -22,7 +23,8 @@ What is done to images, in order: `transforms=[dict(type="RandomCrop", size=32, 
 
 A subclass of `pegboard.Transform` turns uniform numbers into parameters (`params(u, epoch, sizes)`) and applies them to
 whole batches (`apply(images, rows)`), and to targets where it changes them too (`apply_targets(targets, rows)`). Any
-callable on one image works too, one image at a time.""",
+callable on one image works too, one image at a time. `moves_pixels = False` says that masks stay; `apply_mask(mask,
+rows)`, how they move.""",
     "models": """\
 The network: `model=dict(type="LeNet")`. `num_classes` comes from the dataset unless given.
 
@@ -64,7 +66,10 @@ What is measured, by name: `metrics=dict(top1=dict(type="Accuracy"))` gives `tra
 Beside `Accuracy`, often used of torchmetrics: `MulticlassF1Score`, `MulticlassAUROC`, `MulticlassConfusionMatrix`,
 `MulticlassCalibrationError`, `MulticlassJaccardIndex`.
 
-A metric has `update(outputs, targets)`, `compute()` and `reset()`, as torchmetrics' have.""",
+A metric has `update(outputs, targets)`, `reset()`, and `compute()`, which gives one number; `state_dict()` and
+`load_state_dict()`, so that a run can be resumed in mid-epoch; and `higher_is_better`, None where neither is. What else
+it knows, such as the figures of each class, a hook asks of it in `after_val`: `run.metrics["iou"].per_class()`. With
+`supplied=("num_classes",)` where it is registered, the run fills that in.""",
     "strategies": """\
 How the processes of a run (its ranks) hold the model, and join their gradients:
 `strategy=dict(type="FSDP", wrap=["layer*"])`. A single process holds all of it, whatever is written here.

@@ -20,7 +20,7 @@ Examples = Mapping[str, Mapping[str, Mapping[str, Any]]]
 # What the run supplies, to parts that leave it to the run.
 SUPPLY: Mapping[str, Any] = {
     "num_classes": 3, "classes": ["a", "b", "c"], "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25),
-    "data_source": range(24),
+    "ignore_index": 255, "data_source": range(24),
 }  # fmt: skip
 
 # Promise -> where it is tested; each function gets a Part and raises a ContractError.

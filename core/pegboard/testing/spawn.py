@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
+from itertools import product
 from multiprocessing import get_context
 from multiprocessing.util import Finalize
 from typing import Any
@@ -82,14 +83,13 @@ def _transformed(transform: Transform) -> Any:
     import torch
 
     from pegboard.data.transform import Pipeline
-    from pegboard.testing.transforms import EPOCH, INDEX, samples
+    from pegboard.testing.transforms import EPOCH, INDEX, WIDTHS, samples
 
-    for kind in (torch.uint8, torch.float32):
-        for masks in (False, True):
-            try:
-                return Pipeline([transform], seed=1)(*samples(kind, masks), INDEX, EPOCH, np.arange(len(INDEX)))
-            except Exception as error:  # noqa: BLE001  # it need take one of the kinds only
-                refused = error
+    for width, kind, masks in product(WIDTHS, (torch.uint8, torch.float32), (False, True)):
+        try:
+            return Pipeline([transform], seed=1)(*samples(kind, masks, width), INDEX, EPOCH, np.arange(len(INDEX)))
+        except Exception as error:  # noqa: BLE001  # it need take one of the kinds only
+            refused = error
     return repr(refused)
 
 

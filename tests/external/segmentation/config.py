@@ -5,6 +5,7 @@ train = dict(
     transforms=[
         dict(type="RandomCrop", size=48, padding=6),  # what the padding adds counts for no class
         dict(type="RandomHorizontalFlip"),
+        dict(type="QuarterTurn"),
         dict(type="RandomRotation", degrees=30),
         dict(type="ColorJitter", brightness=0.2, contrast=0.2),
         dict(type="ToFloat"),
@@ -24,7 +25,7 @@ test = dict(
     batch_size=50,
 )
 model = dict(type="UNet")
-loss = dict(type="CrossEntropyLoss")  # its ignore_index is the dataset's
+loss = dict(type="EntropyAndDice")  # its ignore_index is the dataset's
 metrics = dict(miou=dict(type="MeanIoU"))
 optimizer = dict(type="AdamW", lr=5e-3, weight_decay=1e-2)
 scheduler = dict(type="OneCycleLR", unit="iter")

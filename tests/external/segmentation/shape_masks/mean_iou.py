@@ -3,6 +3,7 @@
 Dimension letters: B batch, K classes, H height, W width.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,14 +41,18 @@ class MeanIoU:
         counts = torch.bincount(pairs.flatten(), minlength=self.num_classes**2 + 1)[:-1]
         self.counts = counts if self.counts is None else self.counts + counts
 
-    def compute(self) -> float:
-        """The mean so far; 0 before the first pixel."""
+    def per_class(self) -> list[float]:
+        """Of each class, (K,); nan for one that neither occurs nor is predicted."""
         if self.counts is None:
-            return 0.0
+            return [math.nan] * self.num_classes
         counts = self.counts.view(self.num_classes, self.num_classes).double()
         met, union = counts.diagonal(), counts.sum(0) + counts.sum(1) - counts.diagonal()
-        there = union > 0
-        return float((met[there] / union[there]).mean()) if bool(there.any()) else 0.0
+        return (met / union).tolist()  # type: ignore[no-any-return]
+
+    def compute(self) -> float:
+        """The mean so far; 0 before the first pixel."""
+        there = [value for value in self.per_class() if not math.isnan(value)]
+        return sum(there) / len(there) if there else 0.0
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.counts is None else {"counts": self.counts}

@@ -3,93 +3,67 @@
 Dimension letters: H height, W width, K classes.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from pegboard import Batch, PegboardError, PeriodicHook, Runner
+from pegboard import Kept, PegboardError, Runner, SampleHook
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
-GREY = (150, 150, 150)  # of pixels that count for no class
+WHITE = (255, 255, 255)  # pixels that count for no class
 GAP = 6
 
 
-class Overlay(PeriodicHook):
+class Overlay(SampleHook):
     """Draw a few validation images, beside them the true mask and the one that is found, in the classes' colours.
 
-    A run that is stopped shows its last validation, too.
+    Under a mask the image is grey, so that no colour of its own is taken for a class; the first class, the ground, is
+    left clear, and what counts for none is white. A run that is stopped draws them at its end.
 
     Args:
-        images: how many, spread evenly over the validation data.
+        images: how many, from 1 to 64, spread evenly over the validation data.
         every: how often; drawn at the end of the validation that follows.
         share: of a colour where it lies over the image, from 0 to 1.
     """
 
-    fleeting = ("rows", "epoch")  # a resumed run validates anew
+    reads_model = True
 
-    def __init__(self, images: int = 6, every: str = "5 epochs", share: float = 0.5) -> None:
-        super().__init__(every)
-        if images < 1 or not 0 < share <= 1:
-            raise PegboardError(
-                f"Overlay: images must be at least 1 and share above 0 and at most 1, got {images}, {share}"
-            )
-        self.images, self.share = images, share
-        self.rows: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # of the last validation, until they are drawn
-        self.epoch = 0  # of that validation
+    def __init__(self, images: int = 6, every: str = "5 epochs", share: float = 0.7) -> None:
+        super().__init__(images, every)
+        if not 0 < share <= 1:
+            raise PegboardError(f"Overlay: share must be above 0 and at most 1, got {share}")
+        self.share = share
 
-    def before_val(self, run: Runner) -> None:
-        self.rows, self.epoch = {}, run.epoch_in_progress
-
-    def after_val_iter(self, run: Runner, batch: Batch, outputs: Any) -> None:
+    def draw(self, run: Runner, kept: list[Kept]) -> None:
         if run.val_loader is None:
             return
-        if outputs.ndim != 4 or batch.targets.ndim != 3:
-            shapes = f"{tuple(outputs.shape)} and {tuple(batch.targets.shape)}"
-            raise PegboardError(f"Overlay takes outputs (B, K, H, W) and targets (B, H, W), not {shapes}")
-        order = run.val_loader.order(0)
-        wanted = {int(order[place * len(order) // self.images]) for place in range(self.images)}
-        for place, sample in enumerate(batch.index.tolist()):
-            if sample in wanted:
-                found = outputs[place].argmax(0)
-                self.rows[sample] = tuple(part.cpu() for part in (batch.inputs[place], batch.targets[place], found))  # type: ignore[assignment]
-
-    def after_val(self, run: Runner, metrics: Mapping[str, float]) -> None:
-        if self.is_due(run):
-            self.done(run)
-            self._draw(run)
-
-    def at_end(self, run: Runner) -> None:
-        self._draw(run)  # of a run that was stopped: its last validation
-
-    def _draw(self, run: Runner) -> None:
-        """What the last validation has shown, once."""
-        if not self.rows or run.val_loader is None:
-            return
+        inputs = torch.stack([one.inputs for one in kept])
+        with torch.no_grad():
+            outputs = run.model(inputs)
+        masks = [one.target for one in kept if one.target is not None and one.target.ndim == 2]
+        if outputs.ndim != 4 or len(masks) < len(kept):
+            shapes = f"{tuple(outputs.shape)} and {tuple(getattr(kept[0].target, 'shape', ()))}"
+            raise PegboardError(f"Overlay takes outputs (B, K, H, W) and masks (H, W), not {shapes}")
         colours = np.asarray(getattr(run.val_loader.dataset, "colours", None) or _colours(len(run.classes)))
-        cells = []
-        for sample in sorted(self.rows):
-            inputs, target, found = self.rows[sample]
-            [own] = run.val_loader.denormalised(inputs[None])
-            image = (own * 255).round().byte().permute(1, 2, 0).numpy()
-            cells.append([image, self._over(image, target, colours), self._over(image, found, colours)])
-        self.rows = {}
-        caption = f"Validation images with their true masks and those found, epoch {self.epoch}"
-        picture = _page(
-            cells, ("image", "true", "found"), [*zip(map(str, run.classes), colours.tolist(), strict=False)]
-        )
-        run.show("Overlay", picture, caption)
+        images = (run.val_loader.denormalised(inputs) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        cells = [
+            [image, self._over(image, true, colours), self._over(image, found, colours)]
+            for image, true, found in zip(images, masks, outputs.argmax(1), strict=True)
+        ]
+        legend = [*zip(map(str, run.classes), colours.tolist(), strict=False)][1:]
+        picture = _page(cells, ("image", "true", "found"), legend)
+        run.show("Overlay", picture, f"Validation images with their true masks and those found, epoch {run.epoch}")
 
     def _over(self, image: Pixels, mask: Tensor, colours: NDArray[np.int64]) -> Pixels:
-        """The image under its mask; the first class, the ground, is left clear, what counts for none is grey."""
-        classes = mask.numpy()
-        palette = np.concatenate([colours, [GREY]])
+        """The image in grey under its mask."""
+        classes = mask.cpu().numpy()
+        grey = image.mean(2, keepdims=True)
+        palette = np.concatenate([colours, [WHITE]])
         colour = palette[np.where(classes < len(colours), classes, len(colours))]
-        mixed = (1 - self.share) * image + self.share * colour
-        return np.where(classes[..., None] == 0, image, mixed).round().astype(np.uint8)
+        mixed = (1 - self.share) * grey + self.share * colour
+        return np.where(classes[..., None] == 0, grey, mixed).round().astype(np.uint8)
 
 
 def _colours(count: int) -> list[tuple[int, int, int]]:
