@@ -5,13 +5,14 @@ imports torch before there is a second rank.
 """
 
 import atexit
+import json
 import logging
 import os
 import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -275,3 +276,13 @@ def let_first_speak() -> None:
     """On a later rank, wait a little before a mistake is told that all may have made; the first ends this process."""
     if not is_first():
         time.sleep(PATIENCE)
+
+
+def tell_launcher(error: BaseException, environ: Mapping[str, str] = os.environ) -> None:
+    """Give torchrun, whose account of a failure comes last, the error to name in it; it would show a link instead."""
+    file = environ.get("TORCHELASTIC_ERROR_FILE")
+    if not file:
+        return
+    said = "; ".join(error.lines) if isinstance(error, PegboardError) else f"{type(error).__name__}: {error}"
+    with suppress(OSError):  # it goes without
+        Path(file).write_text(json.dumps({"message": said, "timestamp": int(time.time())}), encoding="utf-8")

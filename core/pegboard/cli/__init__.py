@@ -65,6 +65,7 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
         return 1
     except PegboardError as error:
         distributed.let_first_speak()
+        distributed.tell_launcher(error)
         if arguments.debug:
             raise
         say_error(error)
@@ -75,8 +76,9 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
         where = f"{error.filename}: " if error.filename is not None else ""
         say(f"{where}{error.strerror}; --debug shows more", file=sys.stderr)
         return 2
-    except Exception:
+    except Exception as error:
         distributed.let_first_speak()
+        distributed.tell_launcher(error)
         raise
 
 
