@@ -21,7 +21,7 @@ from uuid import uuid4
 from pegboard.errors import PegboardError
 
 if TYPE_CHECKING:
-    from torch.distributed import Store
+    from torch._C._distributed_c10d import Store
 
 logger = logging.getLogger("pegboard")
 
@@ -148,9 +148,9 @@ def join() -> Place | None:
 def _of_this_attempt(store: "Store", here: Place) -> "Store":
     """A part of the store that no earlier attempt has written to, the same on every rank of this one.
 
-    torchrun keeps one store for all its attempts, and TORCHELASTIC_RESTART_COUNT does not tell them apart: each torchrun
-    counts the failures of its own ranks, and one that only follows another's counts none. So rank 0 makes up a name, and
-    tells it to whoever asks until all have heard; what is left of earlier attempts neither asks again nor hears.
+    torchrun keeps one store for all its attempts, and TORCHELASTIC_RESTART_COUNT does not tell them apart: each
+    torchrun counts the failures of its own ranks, and one that only follows another's counts none. So rank 0 makes up
+    a name, and tells it to whoever asks until all have heard; what is left of earlier attempts does not ask again.
     """
     from torch._C._distributed_c10d import PrefixStore
 
@@ -220,7 +220,7 @@ def of_each(value: T) -> list[T]:
 
 
 def launch(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Which torchrun has started this process, the same on all its attempts; None where another launcher, or none, has."""
+    """Which torchrun has started this process, the same for all its attempts; None where none has."""
     if "TORCHELASTIC_RUN_ID" not in environ:
         return None
     own = Path(environ.get("TORCHELASTIC_ERROR_FILE", "")).parts[-5:-3]  # .../attempt_N/RANK/error.json

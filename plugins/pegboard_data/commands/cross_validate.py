@@ -67,8 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="train N folds at a time, each in a process of its own; they share out the threads, and with fewer threads "
-        "the last digits differ: threads=1 in the config gives the same bits for every N",
+        help="train N folds at a time, each in a process of its own; they share out the threads, and with fewer of "
+        "them the last digits differ: threads=1 in the config gives the same bits for every N",
     )
     ways.add_argument(
         "--print-commands",
