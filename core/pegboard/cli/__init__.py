@@ -64,8 +64,8 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
             say(error, file=sys.stderr)
         return 1
     except PegboardError as error:
-        distributed.let_first_speak()
         distributed.tell_launcher(error)
+        distributed.let_first_speak()
         if arguments.debug:
             raise
         say_error(error)
@@ -77,8 +77,8 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
         say(f"{where}{error.strerror}; --debug shows more", file=sys.stderr)
         return 2
     except Exception as error:
-        distributed.let_first_speak()
         distributed.tell_launcher(error)
+        distributed.let_first_speak()
         raise
 
 
