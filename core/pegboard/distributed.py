@@ -5,13 +5,14 @@ imports torch before there is a second rank.
 """
 
 import atexit
+import json
 import logging
 import os
 import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -20,7 +21,7 @@ from uuid import uuid4
 from pegboard.errors import PegboardError
 
 if TYPE_CHECKING:
-    from torch.distributed import Store
+    from torch._C._distributed_c10d import Store
 
 logger = logging.getLogger("pegboard")
 
@@ -147,9 +148,9 @@ def join() -> Place | None:
 def _of_this_attempt(store: "Store", here: Place) -> "Store":
     """A part of the store that no earlier attempt has written to, the same on every rank of this one.
 
-    torchrun keeps one store for all its attempts, and TORCHELASTIC_RESTART_COUNT does not tell them apart: each torchrun
-    counts the failures of its own ranks, and one that only follows another's counts none. So rank 0 makes up a name, and
-    tells it to whoever asks until all have heard; what is left of earlier attempts neither asks again nor hears.
+    torchrun keeps one store for all its attempts, and TORCHELASTIC_RESTART_COUNT does not tell them apart: each
+    torchrun counts the failures of its own ranks, and one that only follows another's counts none. So rank 0 makes up
+    a name, and tells it to whoever asks until all have heard; what is left of earlier attempts does not ask again.
     """
     from torch._C._distributed_c10d import PrefixStore
 
@@ -245,7 +246,7 @@ def of_each(value: T) -> list[T]:
 
 
 def launch(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Which torchrun has started this process, the same on all its attempts; None where another launcher, or none, has."""
+    """Which torchrun has started this process, the same for all its attempts; None where none has."""
     if "TORCHELASTIC_RUN_ID" not in environ:
         return None
     own = Path(environ.get("TORCHELASTIC_ERROR_FILE", "")).parts[-5:-3]  # .../attempt_N/RANK/error.json
@@ -301,3 +302,13 @@ def let_first_speak() -> None:
     """On a later rank, wait a little before a mistake is told that all may have made; the first ends this process."""
     if not is_first():
         time.sleep(PATIENCE)
+
+
+def tell_launcher(error: BaseException, environ: Mapping[str, str] = os.environ) -> None:
+    """Give torchrun, whose account of a failure comes last, the error to name in it; it would show a link instead."""
+    file = environ.get("TORCHELASTIC_ERROR_FILE")
+    if not file:
+        return
+    said = "; ".join(error.lines) if isinstance(error, PegboardError) else f"{type(error).__name__}: {error}"
+    with suppress(OSError):  # it goes without
+        Path(file).write_text(json.dumps({"message": said, "timestamp": int(time.time())}), encoding="utf-8")

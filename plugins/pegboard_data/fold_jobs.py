@@ -103,7 +103,8 @@ def side_by_side(work: CrossValidation, load: Load, jobs: int) -> Results | None
     jobs = min(jobs, len(waiting))
     threads = max(1, _cores() // jobs)
     what = Work(load, work.scheme, work.statistics, work.folder, threads)
-    logger.info("%d folds at a time, each with at most %d threads unless the config says", jobs, threads)
+    many = f"{threads} thread{'s' if threads > 1 else ''}"
+    logger.info("%d folds at a time, each with at most %s unless the config says threads=", jobs, many)
     running = [Job(what, work.folder / f"job_{number}.txt") for number in range(1, jobs + 1)]
     try:
         return work.finish() if _hand_out(work, waiting, running) else None

@@ -1,7 +1,9 @@
 """What launchers say of a run's processes, and how a batch is shared among them."""
 
+import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from pegboard import Config, PegboardError
 from pegboard.config import batch_size, check
 from pegboard.data.batch import Batch
 from pegboard.data.share import Share
-from pegboard.distributed import Place, launch, place, threads, timeout
+from pegboard.distributed import Place, launch, place, tell_launcher, threads, timeout
 from tests import runs
 
 TORCHRUN = {
@@ -69,6 +71,15 @@ def test_a_torchrun_is_known_by_the_folder_that_it_makes() -> None:
     assert first == "torchelastic_a1/none_b2" == of("/tmp/torchelastic_a1/none_b2/attempt_1/1/error.json")
     assert first != of("/tmp/torchelastic_a1/none_c3/attempt_0/0/error.json")
     assert str(os.getppid()) in str(of(""))  # torchrun --log-dir /dev/null
+
+
+def test_torchrun_is_told_what_to_name(tmp_path: Path) -> None:
+    file = tmp_path / "error.json"
+    for error, said in [(RuntimeError("too much"), "RuntimeError: too much"), (PegboardError("no a"), "no a")]:
+        tell_launcher(error, {"TORCHELASTIC_ERROR_FILE": str(file)})
+        assert json.loads(file.read_text())["message"] == said
+    tell_launcher(RuntimeError("too much"), {"TORCHELASTIC_ERROR_FILE": ""})
+    tell_launcher(RuntimeError("too much"), {"TORCHELASTIC_ERROR_FILE": str(tmp_path / "gone" / "error.json")})
 
 
 def test_threads() -> None:

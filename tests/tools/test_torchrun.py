@@ -108,7 +108,8 @@ def test_what_fails_on_one_rank_ends_all(folder: Path, how: str, on: int) -> Non
     status, said = train(folder, "run", how, on)
     assert time.time() - float((folder / "failed_at").read_text()) < 30
     assert status != 0
-    own = said.partition("torch/distributed/run.py")[0]  # torchrun's own account comes last
+    own, _, account = said.partition("torch/distributed/run.py")  # torchrun's comes last
+    assert ("traceback : RuntimeError: this rank has had enough" in account) == (how == "raise"), said
     raised = re.findall(rf"^\[rank{on}\]: RuntimeError: this rank has had enough", own, re.MULTILINE)
     assert len(raised) == (how == "raise"), said
     assert own.count("Traceback") == len(re.findall(r"^\[rank\d\]: Traceback", own, re.MULTILINE)) + 1, said

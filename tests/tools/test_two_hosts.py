@@ -22,6 +22,7 @@ from tests.tools import test_torchrun as one_host
 
 pytestmark = pytest.mark.slow
 
+ALONE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}  # or torch tells a new torchrun no place to meet the old at
 PATIENCE = 10  # seconds that a rank waits for the others
 WAITS = """
 import pathlib
@@ -198,7 +199,7 @@ def resend(host: Host, times: int) -> None:
 def test_a_line_that_is_back_starts_the_ranks_again(
     hosts: list[Host], folder: Path, whole: dict[str, torch.Tensor]
 ) -> None:
-    running = half_way(hosts, folder, restarts=3)
+    running = half_way(hosts, folder, restarts=3, **ALONE)
     cut(hosts, folder)
     on_line(hosts[0], "up")
     said = ends(running, 180)
@@ -211,11 +212,10 @@ def test_a_machine_that_is_lost_may_be_replaced(
     hosts: list[Host], folder: Path, whole: dict[str, torch.Tensor]
 ) -> None:
     """As if it had been switched off and on: its torchrun and its ranks are killed, and a new torchrun comes."""
-    alone = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}  # or torch gives the new one no place to meet the old at
-    running = half_way(hosts, folder, restarts=3, **alone)
+    running = half_way(hosts, folder, restarts=3, **ALONE)
     kill(running[1])
     (folder / "cut").touch()
-    again = hosts[1].start(folder, f"{hosts[0].address}:29400", "--work-dir", "run", restarts=3, **alone)
+    again = hosts[1].start(folder, f"{hosts[0].address}:29400", "--work-dir", "run", restarts=3, **ALONE)
     said = ends([running[0], again], 180)
     assert [status for status, _ in said] == [0, 0], said
     assert "resumed at iteration 14 of 24" in said[0][1]

@@ -65,6 +65,7 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
             say(error, file=sys.stderr)
         return 1
     except PegboardError as error:
+        distributed.tell_launcher(error)
         distributed.let_first_speak()
         if arguments.debug:
             raise
@@ -76,7 +77,8 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
         where = f"{error.filename}: " if error.filename is not None else ""
         say(f"{where}{error.strerror}; --debug shows more", file=sys.stderr)
         return 2
-    except Exception:
+    except Exception as error:
+        distributed.tell_launcher(error)
         distributed.let_first_speak()
         raise
 

@@ -67,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="train N folds at a time, each in a process of its own; they share out the threads",
+        help="train N folds at a time, each in a process of its own; they share out the threads, and with fewer of "
+        "them the last digits differ: threads=1 in the config gives the same bits for every N",
     )
     ways.add_argument(
         "--print-commands",
@@ -172,7 +173,11 @@ def _print_fold(work: "CrossValidation", number: int) -> None:
 
 
 def _print_commands(arguments: argparse.Namespace, work: "CrossValidation") -> int:
-    """A line for each fold that is not over, to be run where this command was, on whatever machine sees the folder."""
+    """A line for a shell for each fold that is not over, on whatever machine sees the folders.
+
+    Each begins by going where this command was given: a config may name its data from there.
+    """
+    there = f"cd {shlex.quote(str(Path.cwd()))} && "
     words = ["pegboard", "cross-validate", arguments.config]
     words += ["--cfg-options", *arguments.cfg_options] if arguments.cfg_options else []
     words += ["--scheme", arguments.scheme, "--seed", str(arguments.seed), "--work-dir", str(work.folder)]
@@ -182,10 +187,10 @@ def _print_commands(arguments: argparse.Namespace, work: "CrossValidation") -> i
     words += ["--statistics"] if arguments.statistics else []
     waiting = work.waiting()
     for number in waiting:
-        print(shlex.join([*words, "--fold", str(number)]))
+        print(there + shlex.join([*words, "--fold", str(number)]))
     if over := work.count - len(waiting):
         say(f"{over:,} of {work.count:,} folds are over already", file=sys.stderr)
-    say(f"each goes on where it was ended; run them in {Path.cwd()}, then {_collecting(work.folder)}", file=sys.stderr)
+    say(f"each goes on where it was ended; when all are over, {_collecting(work.folder)}", file=sys.stderr)
     return 0
 
 

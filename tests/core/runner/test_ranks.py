@@ -1,5 +1,6 @@
 """A run of several processes: the results of one, to rounding; one writer; ends that reach every rank."""
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pegboard import Batch, Hook, Loader, PegboardError, Runner
+from pegboard import Batch, Hook, Loader, PegboardError, PeriodicHook, Runner
 from pegboard.registry import BOARDS
 from pegboard.runner import prepare
 from pegboard.runner.contents import contents
@@ -85,6 +86,17 @@ class Stop(Hook):
             run.stop("enough")
 
 
+class Late(PeriodicHook):
+    """Says on every rank where the run ended, if it did so before its full length."""
+
+    def __init__(self) -> None:
+        super().__init__("10 iters")
+
+    def at_end(self, run: Runner) -> None:
+        rank = os.environ.get("RANK", "0")
+        (run.folder / f"end{rank}.txt").write_text(f"{run.iteration}")
+
+
 def _loader(count: int, batch: int, size: int = 8, seed: int = 0, **more: Any) -> dict[str, Any]:
     pixels = [{"type": "RandomCrop", "size": size, "padding": 1}, {"type": "RandomHorizontalFlip"}]
     return {
@@ -104,7 +116,12 @@ F1 = {"top1": {"type": "Accuracy"}, "f1": {"type": "MulticlassF1Score", "average
 SAME: dict[str, dict[str, Any]] = {
     "lenet": {**LENET, "model": {"type": "LeNet"}},
     "double": {**LENET, "model": {"type": "Double"}},
-    "uneven": {**UNEVEN, "loss": WEIGHTED, "metrics": F1, "hooks": {"seen": {"type": "Seen"}}},
+    "uneven": {
+        **UNEVEN,
+        "loss": WEIGHTED,
+        "metrics": F1,
+        "hooks": {"seen": {"type": "Seen"}, "confusion": {"type": "ConfusionMatrix", "pairs": 0}},
+    },
     "workers": {**UNEVEN, "train": _loader(21, 5, shuffle=True, mode="workers", workers=1)},
     "several losses": {**UNEVEN, "loss": {"a": WEIGHTED, "b": {"type": "MultiMarginLoss", "loss_weight": 0.5}}},
     "pieces": {
@@ -126,7 +143,7 @@ SAME: dict[str, dict[str, Any]] = {
     "bf16": {**UNEVEN, "precision": "bf16"},
     "unused": {**UNEVEN, "model": {"type": "Idle"}, "unused_parameters": True},
     "compiled": {**UNEVEN, "compile": {"backend": "aot_eager"}},
-    "stop": {**UNEVEN, "hooks": {"stop": {"type": "Stop"}}},
+    "stop": {**UNEVEN, "hooks": {"stop": {"type": "Stop"}, "late": {"type": "Late"}}},
 }
 CLOSE = {"double": 1e-12, "bf16": 2e-3}
 SLOW = ["workers", "compiled"]
@@ -137,7 +154,7 @@ def _hang_up() -> None:
     runs.hang_up()
     for part in (Double, Idle):
         BOARDS["models"].register(part, supplied=("num_classes",))
-    for hook in (Seen, Pixels, Stop):
+    for hook in (Seen, Pixels, Stop, Late):
         BOARDS["hooks"].register(hook)
 
 
@@ -246,10 +263,25 @@ def test_two_ranks_see_the_samples_and_pixels_of_one(trained: dict[int, Path]) -
     _compare_seen(trained[1], trained[2], 2)
 
 
-def test_predictions_have_each_sample_once(trained: dict[int, Path]) -> None:
-    one, two = ((trained[world] / "uneven" / "predictions.csv").read_text().splitlines() for world in (1, 2))
-    assert len(one) == 22
-    assert [line.split(",")[:3] for line in one] == [line.split(",")[:3] for line in two]
+def _compare_counts(one: Path, several: Path) -> None:
+    """Each of the 21 samples stands once in the predictions and in the confusion matrix."""
+    mine, others = ((folder / "uneven" / "predictions.csv").read_text().splitlines() for folder in (one, several))
+    assert len(mine) == 22
+    assert [line.split(",")[:3] for line in mine] == [line.split(",")[:3] for line in others]
+    mine, others = (sorted((folder / "uneven" / "figures").rglob("Confusion_Matrix*.csv")) for folder in (one, several))
+    assert len(mine) == len(others) == 1
+    table = list(csv.reader(mine[0].read_text().splitlines()))
+    assert sum(int(count) for row in table[1:] for count in row[-4:]) == 21
+    assert mine[0].read_bytes() == others[0].read_bytes()
+
+
+def test_predictions_and_the_confusion_matrix_have_each_sample_once(trained: dict[int, Path]) -> None:
+    _compare_counts(trained[1], trained[2])
+
+
+def test_a_run_that_is_stopped_ends_at_once_on_every_rank(trained: dict[int, Path]) -> None:
+    ends = [(trained[2] / "stop" / f"end{rank}.txt").read_text() for rank in (0, 1)]
+    assert ends == ["4", "4"]
 
 
 def test_the_first_rank_writes_and_each_has_a_log(trained: dict[int, Path]) -> None:
@@ -322,3 +354,4 @@ def test_three_ranks_and_worker_processes(tmp_path: Path, world: int) -> None:
         _compare(tmp_path / "1", tmp_path / str(world), name, world)
     if world == 3:
         _compare_seen(tmp_path / "1", tmp_path / "3", 3)
+        _compare_counts(tmp_path / "1", tmp_path / "3")

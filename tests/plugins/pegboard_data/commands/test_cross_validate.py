@@ -256,15 +256,15 @@ def test_one_command_a_fold(pegboard, here):
     assert pegboard(*command, "--work-dir", "serial", *options)[0] == 0
     status, out, err = pegboard(*command, "--work-dir", "the queue", *options, "--print-commands")
     lines = out.splitlines()
-    assert status == 0 and len(lines) == 2 and f"run them in {here}" in err
+    assert status == 0 and len(lines) == 2 and "pegboard cross-validate --collect 'the queue' puts" in err
     assert not (here / "the queue" / "fold_1").exists()
     for number, line in enumerate(lines, 1):  # a process that collects too early is told what is missing
         status, out, err = pegboard("cross-validate", "--collect", "the queue")
         missing = ["fold_1 (not begun)", "fold_2 (not begun)"][number - 1 :]
         assert status == 1 and err == f"{3 - number} of 2 folds are not over: {', '.join(missing)}\n"
         assert ("fold_1" in out) == (number == 2)
-        program, *words = shlex.split(line)
-        assert program == "pegboard"
+        cd, there, also, program, *words = shlex.split(line)
+        assert [cd, there, also, program] == ["cd", str(here), "&&", "pegboard"]
         status, out, err = pegboard(*words)
         assert status == 0 and re.fullmatch(rf"fold_{number}: val/loss \S+, val/top1 \S+\n", out)
         assert err.startswith("1 of 2 folds are not over" if number == 1 else "pegboard cross-validate --collect")
@@ -285,7 +285,8 @@ def test_commands_run_as_printed(whole, pegboard_cli, tmp_path):
     (bin_folder / "pegboard").write_text(f'#!/bin/sh\nexec {sys.executable} -c "{script}" "$@"\n')
     (bin_folder / "pegboard").chmod(0o755)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{bin_folder}:{os.environ['PATH']}"}
-    running = [subprocess.Popen(line, shell=True, cwd=tmp_path, env=environment) for line in done.stdout.splitlines()]
+    lines = done.stdout.splitlines()
+    running = [subprocess.Popen(line, shell=True, cwd=bin_folder, env=environment) for line in lines]  # from anywhere
     assert [process.wait(300) for process in running] == [0, 0, 0]
     collected = pegboard_cli("cross-validate", "--collect", "cv")
     assert collected.returncode == 0 and collected.stdout == whole[1].stdout
