@@ -318,7 +318,8 @@ class Builder:
 
     def strategy(self) -> Strategy:
         """How the ranks of a run hold the model."""
-        built: Strategy = STRATEGIES.build(self.values["strategy"], "strategy", self.known)
+        with refusals(self.values["strategy"], "strategy"):
+            built: Strategy = STRATEGIES.build(self.values["strategy"], "strategy", self.known)
         if not isinstance(built, Strategy):
             raise ConfigError([Problem(f"built a {type(built).__name__}, which is no Strategy", "strategy")])
         return built
