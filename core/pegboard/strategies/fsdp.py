@@ -122,8 +122,11 @@ class FSDP(Strategy):
         policy = MixedPrecisionPolicy(self.param_dtype, self.reduce_dtype, cast_forward_inputs=False)
         for module in chosen:
             fully_shard(module, mesh=self.mesh, mp_policy=policy, reshard_after_forward=self.reshard)
+            self._fill(model, whole)
         fully_shard(model, mesh=self.mesh, mp_policy=policy)
         self._fill(model, whole)
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)
         if step.training_step is not None:
             register_fsdp_forward_method(model, "training_step")
             step.training_step = cast(Callable[..., Any], model.training_step)
@@ -132,18 +135,18 @@ class FSDP(Strategy):
         logger.info("FSDP: %d modules gathered one at a time; this rank holds %d of %d values", len(chosen), own, total)
 
     def _fill(self, model: nn.Module, whole: dict[str, Tensor]) -> None:
-        """Give each rank its parts of the first rank's weights, one weight after the other, and all of its buffers.
+        """Give each rank its parts of the first rank's weights, of those that are parted by now, one after the other.
 
         Args:
-            whole: the weights before they were parted, of which those of later ranks may be without values.
+            whole: the weights before they were parted, of which those of later ranks may be without values; those that
+                are done with are taken out, and their memory is free.
         """
         from torch.distributed.tensor import Shard, distribute_tensor
 
         for name, parameter in model.named_parameters():
-            part = distribute_tensor(whole.pop(name).to(self.mesh.device_type), self.mesh, [Shard(0)])
-            distributed.local(parameter.detach()).copy_(part.to_local())
-        for buffer in model.buffers():
-            dist.broadcast(buffer, 0)
+            if name in whole and shards.is_part(parameter):
+                part = distribute_tensor(whole.pop(name).to(self.mesh.device_type), self.mesh, [Shard(0)])
+                distributed.local(parameter.detach()).copy_(part.to_local())
 
     def _chosen(self, model: nn.Module) -> list[nn.Module]:
         """The modules that the patterns mean, inner ones first.
