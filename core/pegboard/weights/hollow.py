@@ -21,6 +21,8 @@ def hollow(build: Callable[[], nn.Module]) -> nn.Module | None:
             model = build()
     except (RuntimeError, NotImplementedError, TypeError, ValueError):  # whole, it works or says what is wrong
         return None
+    if not isinstance(model, nn.Module):
+        return None
     for module in model.modules():
         others = tree_leaves({name: value for name, value in vars(module).items() if name not in OWN})
         if any(isinstance(value, Tensor) and value.is_meta for value in others):
