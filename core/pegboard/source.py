@@ -235,6 +235,25 @@ def _constructor(module: Module, cls: ast.ClassDef) -> tuple[Module, ast.ClassDe
     return None
 
 
+def homes(target: str, name: str) -> set[str]:
+    """Which of the class ``"module:name"`` and those that it derives from define a method or attribute.
+
+    Each as ``"module:name"``, and ``"?"`` for one whose source cannot be read.
+    """
+    those: set[str] = set()
+    waiting = [find(target)]
+    while waiting:
+        module, cls = waiting.pop() or (None, None)
+        if module is None or not isinstance(cls, ast.ClassDef):
+            those.add("?")
+            continue
+        bound = {node.name for node in cls.body if isinstance(node, ast.FunctionDef)}
+        bound |= {ast.unparse(one) for node in cls.body if isinstance(node, ast.Assign) for one in node.targets}
+        those |= {f"{module.name}:{cls.name}"} if name in bound else set()
+        waiting += [_resolve(module, base) for base in cls.bases]
+    return those
+
+
 def _dataclass_init(module: Module, cls: ast.ClassDef) -> ast.FunctionDef:
     arguments = ", ".join(_dataclass_fields(module, cls).values())
     function = ast.parse(f"def __init__(self, *, {arguments}): ..." if arguments else "def __init__(self): ...").body[0]

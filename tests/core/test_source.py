@@ -89,6 +89,13 @@ def test_the_constructor_may_be_inherited(package: Callable[..., str]) -> None:
     assert names(f"{name}.part:C") == ["width"]
 
 
+def test_who_defines_a_method_is_told_of_all_that_a_class_derives_from(package: Callable[..., str]) -> None:
+    text = "class A:\n    def f(self): ...\nclass B(A): ...\nclass C(B):\n    f = None\nclass D(B, C): ...\n"
+    name = package(part=f"import gone\n{text}class E(A, gone.X): ...")
+    found = [{home.rpartition(":")[2] for home in source.homes(f"{name}.part:{one}", "f")} for one in "ABCDEF"]
+    assert found == [{"A"}, {"A"}, {"A", "C"}, {"A", "C"}, {"A", "?"}, {"?"}]
+
+
 def test_a_class_without_constructor_takes_nothing(package: Callable[..., str]) -> None:
     name = package(part="class Part: ...")
     assert names(f"{name}.part:Part") == []

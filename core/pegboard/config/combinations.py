@@ -13,6 +13,8 @@ from pegboard.config.load import Config
 from pegboard.errors import Problem
 from pegboard.registry import MODELS, STRATEGIES
 
+SAYS_NOTHING = "pegboard.strategies.strategy:Strategy"  # the base of all strategies refuses nothing
+
 
 def contradictions(config: Config) -> Iterator[Problem]:
     """What cannot hold together in a config whose every value has passed its own check."""
@@ -26,11 +28,8 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _pretrained(config, values.get("pretrained") or {})
     if values.get("model") and _takes_optimizers(values["model"]):
         yield from steps_by_hand(config, values)
-    strategy = values.get("strategy") or {"type": "DDP"}
-    if strategy["type"] != "DDP":  # which is left as it is without importing torch
-        factory: Any = STRATEGIES.find(strategy["type"]).factory
-        for path, message in factory.refuses(values):
-            yield config.problem(path, message)
+    if values.get("strategy"):
+        yield from _strategy(config, values)
     optimizers = optimizer_parts(values.get("optimizer"))
     for path, part in optimizers.items():
         for index, rule in enumerate(part.get("groups") or ()):
@@ -40,6 +39,16 @@ def contradictions(config: Config) -> Iterator[Problem]:
             yield config.problem(
                 path, "takes every parameter that is left, and those after it get none; give it a match, or put it last"
             )
+
+
+def _strategy(config: Config, values: Mapping[str, Any]) -> Iterator[Problem]:
+    """What the strategy says; one that says nothing of its own, as its source shows, is not imported for it."""
+    entry = STRATEGIES.find(values["strategy"]["type"])
+    if isinstance(entry.target, str) and source.homes(entry.target, "refuses") == {SAYS_NOTHING}:
+        return
+    factory: Any = entry.factory
+    for path, message in factory.refuses(values):
+        yield config.problem(path, message)
 
 
 def _pretrained(config: Config, pretrained: Mapping[str, Any]) -> Iterator[Problem]:

@@ -76,8 +76,8 @@ How the processes of a run (its ranks) hold the model, and join their gradients:
 
 A strategy is a subclass of `pegboard.Strategy`: `wrap` takes the model over before the optimizer is built, `piece`
 stands around forward and backward of a part of a batch, `gather` puts tensors together again, `save` and `load` write
-and read checkpoints. Those that FSDP writes hold, in `checkpoints/`, a folder of safetensors files, which each rank
-writes for itself, beside the `.pt` that lists them with the SHA-256 of each; the index has that of the `.pt`. So a
-checkpoint counts only when all its files are whole, and nothing that is read can run code; but whoever can write to the
-run folder can also change the digests.""",
+and read checkpoints, and `saved` says when one that is written beside training is listed. Those that FSDP writes hold,
+in `checkpoints/`, a folder of safetensors files, which each rank writes for itself, beside the `.pt` that lists them
+with the SHA-256 of each; the index has that of the `.pt`. So a checkpoint counts only when all its files are whole, and
+nothing that is read can run code; but whoever can write to the run folder can also change the digests.""",
 }

@@ -59,7 +59,8 @@ WHEN: Mapping[str, str] = {
     "on_log": "A record for `metrics.jsonl`: floats by name, `epoch` or `iteration` among them.",
     "on_show": "A picture that `run.show` has written to `figures/`, as a `pegboard.Shown`.",
     "before_checkpoint": "The dict that is about to be saved.",
-    "after_checkpoint": "The file at this path is complete, and listed.",
+    "after_checkpoint": "The file at this path is complete, and listed; some iterations after `before_checkpoint` "
+    "where it was written beside training, as FSDP does.",
     "on_exception": "The run is about to end because of this error.",
     "after_train": "Once, after the last epoch, or when the run was stopped.",
     "after_run": "Once, after `after_train`.",
@@ -93,7 +94,7 @@ class Hook:
     ``on_log(run, values)``                          a record: floats by name, ``epoch`` or ``iteration`` among them
     ``on_show(run, shown)``                          a picture that ``run.show`` has written to ``figures/``
     ``before_checkpoint(run, state)``                state: the dict that is about to be written
-    ``after_checkpoint(run, path)``                  the file is complete
+    ``after_checkpoint(run, path)``                  the file is complete; under FSDP some iterations later
     ``on_exception(run, error)``                     the run is about to end because of it
     ``on_end(run, summary)``                         last, however the run ended; summary.json is written
     ================================================ ==========================================================

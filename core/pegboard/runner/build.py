@@ -41,6 +41,7 @@ from pegboard.runner.optimizers import Optimizers
 from pegboard.runner.schedule import Schedule
 from pegboard.runner.step import Step, WeightedLosses
 from pegboard.strategies.strategy import Strategy
+from pegboard.weights.hollow import hollow
 from pegboard.weights.initialise import initialise
 from pegboard.weights.names import some
 from pegboard.weights.pretrained import load_pretrained
@@ -148,14 +149,19 @@ class Builder:
             counts[new] += int(count)
         return counts
 
-    def model(self, fresh: bool = True) -> nn.Module:
+    def model(self, fresh: bool = True, device: torch.device | None = None, values: bool = True) -> nn.Module:
         """The model on its device.
 
         Args:
             fresh: with weights drawn from the seed, by the rules of ``init``, and then from ``pretrained``; without,
                 they are about to be loaded.
+            device: another one than the run's.
+            values: its weights have some; without, they are about to be given some, on the CPU, if the model can do so.
         """
         torch.manual_seed(self.values["seed"])
+        empty = {**self.known, "fresh": False}
+        if not values and (built := hollow(lambda: MODELS.build(self.values["model"], "model", empty))) is not None:
+            return built
         model: nn.Module = MODELS.build(self.values["model"], "model", {**self.known, "fresh": fresh})
         if not isinstance(model, nn.Module):
             raise ConfigError([Problem(f"built a {type(model).__name__}, which is no torch.nn.Module", "model")])
@@ -163,7 +169,7 @@ class Builder:
             self.fill(model)
         if self.values["channels_last"]:
             model = model.to(memory_format=torch.channels_last)
-        return model.to(self.device)
+        return model.to(device or self.device)
 
     def fill(self, model: nn.Module) -> None:
         """Give a model the weights that it starts from, and log which came from where."""
@@ -185,7 +191,8 @@ class Builder:
         """Model, loss and number format together, to be compiled at the first call if the config says so."""
         loss = self.loss()
         step = Step(model, loss, self.device, self.values["precision"], self.values["channels_last"])
-        step.to(self.device)
+        if isinstance(loss, nn.Module):
+            loss.to(self.device)
         if training and self.values["compile"]:
             options = self.values["compile"] if isinstance(self.values["compile"], Mapping) else {}
             try:
@@ -318,7 +325,8 @@ class Builder:
 
     def strategy(self) -> Strategy:
         """How the ranks of a run hold the model."""
-        built: Strategy = STRATEGIES.build(self.values["strategy"], "strategy", self.known)
+        with refusals(self.values["strategy"], "strategy"):
+            built: Strategy = STRATEGIES.build(self.values["strategy"], "strategy", self.known)
         if not isinstance(built, Strategy):
             raise ConfigError([Problem(f"built a {type(built).__name__}, which is no Strategy", "strategy")])
         return built

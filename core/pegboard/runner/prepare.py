@@ -187,7 +187,7 @@ def _lengths(run: "Runner") -> None:
 
 def _parts(run: "Runner", fresh: bool) -> None:
     builder = run.builder
-    run.model = builder.model(fresh)
+    run.model = _model(run, fresh)
     if run.ranks.several:
         run.model = _batch_norm(run, run.model)
     run.step = builder.step(run.model)
@@ -213,6 +213,15 @@ def _parts(run: "Runner", fresh: bool) -> None:
     run.guard = Skip(run, policy["limit"]) if policy["policy"] == "skip" else Stop(run)
     run.figures = Figures(builder.metrics())
     run.use_hooks(builder.hooks())
+
+
+def _model(run: "Runner", fresh: bool) -> torch.nn.Module:
+    """The model as the strategy takes it over."""
+    if not run.ranks.strategy.weights_from_first:
+        return run.builder.model(fresh)
+    model = run.builder.model(fresh, torch.device("cpu"), values=run.ranks.first)
+    torch.set_rng_state(distributed.from_first(torch.get_rng_state()))  # what is built after it is the same on all
+    return model
 
 
 def _refuse_weights_of_loss(run: "Runner") -> None:
@@ -257,20 +266,31 @@ def _compare_horizons(run: "Runner") -> None:
 def _look(run: "Runner") -> None:
     """Does a batch of the training data go through the model, and one of the validation data, if it is of other size?
 
-    A model that is about to be resumed has shown so before; its lazy layers still need their shapes.
+    A model that is about to be resumed has shown so before, and one without values has none to show it with; lazy
+    layers still need their shapes.
     """
     with same_randomness(run.generators):
         batch = run.builder.glimpse("train", run.train_loader.dataset)
-        inputs = batch.inputs
-        if run.resume is None or any(is_lazy(parameter) for parameter in run.model.parameters()):
+        inputs = _beside(run.model, batch.inputs)
+        elsewhere = (
+            run.ranks.strategy.weights_from_first and not run.ranks.first
+        )  # the first rank looks, and has weights
+        shown = elsewhere or run.resume is not None
+        if not shown or any(is_lazy(parameter) for parameter in run.model.parameters()):
             outputs = dry_run(run.step, inputs)
             if outputs is not None and run.builder.values["compile"] and run.step.criterion is not None:
                 with torch.no_grad():  # what a loss looks at in its first batch cannot be seen in a compiled step
                     run.step.criterion(outputs, batch.targets)
-        if run.resume is None and run.val_loader is not None:
-            others = run.builder.glimpse("val", run.val_loader.dataset).inputs
+        if not shown and run.val_loader is not None:
+            others = _beside(run.model, run.builder.glimpse("val", run.val_loader.dataset).inputs)
             if getattr(others, "shape", None) != getattr(inputs, "shape", None):
                 dry_run(run.step, others, "val")
+
+
+def _beside(model: torch.nn.Module, inputs: Any) -> Any:
+    """Inputs on the device of a model, which may not be on the run's before its strategy has taken it over."""
+    device = next((parameter.device for parameter in model.parameters()), None)
+    return inputs.to(device) if isinstance(inputs, torch.Tensor) and device is not None else inputs
 
 
 def _frozen_throughout(run: "Runner") -> set[str]:

@@ -199,19 +199,19 @@ def settle(run: "Runner", wait: bool = False) -> None:
     """
     if run.saving is None:
         return
-    iteration, path = run.saving
+    (iteration, path), run.saving = run.saving, None
     try:
         if not run.ranks.strategy.saved(wait):
+            run.saving = (iteration, path)
             return
     except OSError as error:
         _refused(run, iteration, error)
         return
-    run.saving, run.save_failure = None, ""
+    run.save_failure = ""
     run.call("after_checkpoint", path=path)
 
 
 def _refused(run: "Runner", iteration: int, error: OSError) -> None:
     """A full disk may be freed; the older checkpoints stay."""
-    run.saving = None
     run.save_failure = f"the state at iteration {iteration} could not be saved: {error}"
     logger.error("%s; training goes on, and the next record tries again", run.save_failure)

@@ -73,6 +73,7 @@ class Step(nn.Module):
         super().__init__()
         self.model = model
         self.criterion = criterion
+        self.device = device
         self.training_step: Callable[..., Any] | None = getattr(model, "training_step", None)
         self.channels_last = channels_last
         self._parts = (model, criterion)  # past torch's attribute look-up, which takes a microsecond each time

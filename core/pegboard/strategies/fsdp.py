@@ -38,7 +38,8 @@ class FSDP(Strategy):
 
     What is computed is what DDP computes, to rounding. Checkpoints are written by all ranks, each its own part, into a
     folder that all must see; a resume may have another number of ranks, one among them, or another strategy. Buffers
-    are whole on each rank. The model is built whole before it is parted.
+    are whole on each rank. The model is built whole on the first rank, in the memory of the CPU, and parted from there;
+    so it is on the others if its layers are lazy, or its constructor reads tensors or keeps some that are no buffers.
 
     Args:
         wrap: patterns over names of modules that are gathered one at a time, ``*`` within a name's parts alone:
@@ -58,7 +59,7 @@ class FSDP(Strategy):
     Source: torch.distributed.fsdp.fully_shard; Zhao et al. 2023, arXiv:2304.11277.
     """
 
-    sharded = True
+    sharded = weights_from_first = True
     uses: ClassVar[str] = "FSDP holds a part of each weight on each rank"
 
     def __init__(
@@ -115,20 +116,37 @@ class FSDP(Strategy):
         chosen = self._chosen(model)
         for parameter in model.parameters():
             parameter.data = parameter.data.contiguous()  # channels_last is no order that rows can be cut from
-        for tensor in (*model.parameters(), *model.buffers()):
-            dist.broadcast(tensor.detach(), 0)  # as DDP does, whatever a constructor has drawn
+        whole = {name: parameter.detach() for name, parameter in model.named_parameters()}
         self.shapes = {name: parameter.shape for name, parameter in model.named_parameters(remove_duplicate=False)}
-        self.mesh = init_device_mesh(next(model.parameters()).device.type, (dist.get_world_size(),))
+        self.mesh = init_device_mesh(step.device.type, (dist.get_world_size(),))
         policy = MixedPrecisionPolicy(self.param_dtype, self.reduce_dtype, cast_forward_inputs=False)
         for module in chosen:
             fully_shard(module, mesh=self.mesh, mp_policy=policy, reshard_after_forward=self.reshard)
+            self._fill(model, whole)
         fully_shard(model, mesh=self.mesh, mp_policy=policy)
+        self._fill(model, whole)
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)
         if step.training_step is not None:
             register_fsdp_forward_method(model, "training_step")
             step.training_step = cast(Callable[..., Any], model.training_step)
         own = sum(distributed.local(parameter).numel() for parameter in model.parameters())
         total = sum(parameter.numel() for parameter in model.parameters())
         logger.info("FSDP: %d modules gathered one at a time; this rank holds %d of %d values", len(chosen), own, total)
+
+    def _fill(self, model: nn.Module, whole: dict[str, Tensor]) -> None:
+        """Give each rank its parts of the first rank's weights, of those that are parted by now, one after the other.
+
+        Args:
+            whole: the weights before they were parted, of which those of later ranks may be without values; those that
+                are done with are taken out, and their memory is free.
+        """
+        from torch.distributed.tensor import Shard, distribute_tensor
+
+        for name, parameter in model.named_parameters():
+            if name in whole and shards.is_part(parameter):
+                part = distribute_tensor(whole.pop(name).to(self.mesh.device_type), self.mesh, [Shard(0)])
+                distributed.local(parameter.detach()).copy_(part.to_local())
 
     def _chosen(self, model: nn.Module) -> list[nn.Module]:
         """The modules that the patterns mean, inner ones first.

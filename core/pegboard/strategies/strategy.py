@@ -25,9 +25,13 @@ class Strategy:
 
     ``sharded = True`` says that a rank holds a part of each parameter alone: ``run.model`` has then tensors that only
     all ranks together can read, and ``run.whole(...)`` is how a hook reads them.
+
+    ``weights_from_first = True`` says that ``wrap`` gives each rank those of the first, parameters and buffers, on the
+    run's device: the model comes on the CPU, and that of later ranks without values where it can.
     """
 
     sharded: ClassVar[bool] = False
+    weights_from_first: ClassVar[bool] = False
 
     @classmethod
     def refuses(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

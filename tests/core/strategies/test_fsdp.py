@@ -15,6 +15,7 @@ from pegboard import checkpoint as checkpoints
 from pegboard.checkpoint import Checkpoints
 from pegboard.config import check
 from pegboard.registry import BOARDS
+from pegboard.runner.export import export
 from pegboard.runner.inference import Classifier
 from tests import ranks, runs
 from tests.conftest import Command
@@ -188,6 +189,12 @@ def test_a_checkpoint_in_parts_is_read_whole_by_one_process(trained: Path) -> No
     for file in (*folder.glob("*.pt"),):
         assert "model" in checkpoints.load(file)
     assert Classifier(parted, "cpu").model(torch.zeros(1, 3, 32, 32)).shape == (1, 4)
+
+
+def test_whole_weights_are_exported_from_a_checkpoint_in_parts(trained: Path, tmp_path: Path) -> None:
+    parted = _newest(trained / "FSDP" / "lenet")
+    export(parted, tmp_path / "lenet.pt", "torch", (3, 32, 32))
+    assert runs.same(checkpoints.load(tmp_path / "lenet.pt"), dict(parted["model"]))
 
 
 def test_averages_and_best_weights_are_whole(trained: Path) -> None:

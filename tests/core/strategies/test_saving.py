@@ -100,6 +100,12 @@ def _train(folder: Path) -> None:
     shards.write = _held(write, 0.5)
     SEEN.clear()
     _runner(folder / "interrupted", watch={"interrupt": 5}).train()
+    shards.write = _refuses
+    run = _runner(folder / "refused")
+    with pytest.raises(CheckpointError, match="not the same folder"):
+        run.train()
+    hook: Any = run.hooks["watch"]
+    assert hook.saved == [] and not run.checkpoints.index()
     shards.write = write
     _runner(folder / "resumed", resume=_at(folder / "async", 4)).train()
     for name, refused, limit, strategy in (("shards", 1, SHARDS, SYNC), ("listing", 0, LISTING, FSDP)):
@@ -107,6 +113,10 @@ def _train(folder: Path) -> None:
         _runner(folder / f"full {name}", strategy, watch={"full": full}).train()
     with pytest.raises(CheckpointError, match=r"iteration 12 could not be saved: .*rank 0: File too large"):
         _runner(folder / "stays full", watch={"full": [9, 99, LISTING] if rank == 0 else [0, 0, 0]}).train()
+
+
+def _refuses(*arguments: Any) -> Any:
+    raise CheckpointError("not the same folder")
 
 
 def _at(folder: Path, iteration: int) -> dict[str, Any]:
@@ -176,6 +186,11 @@ def test_a_disk_that_refuses_one_rank_is_told_of_by_all(trained: Path, name: str
     assert name == "listing" or saved == [9, 12]
     assert _same(trained / "sync", folder, 12)
     assert len(list((folder / "checkpoints").iterdir())) == 1 + 2 * len(saved)  # nothing half-written stays
+
+
+def test_what_fails_in_another_way_ends_the_run(trained: Path) -> None:
+    """As it would if training had waited for it; no hook is told of a checkpoint then."""
+    assert json.loads((trained / "refused" / "summary.json").read_text())["exit"] == "failed"
 
 
 def test_a_disk_that_stays_full_fails_the_run(trained: Path) -> None:
