@@ -28,8 +28,10 @@ def plain_lines(lines: bytes) -> PlainLines | None:
     """The samples in whole lines, if each is a path, white space and a label, and nothing else.
 
     None leaves them to be read one by one: a line is empty, a comment or wrong, white space stands around it, or there
-    is a quote, a byte order mark or what is no UTF-8 text in any.
+    is a quote, a byte order mark, a carriage return within a line, or what is no UTF-8 text in any.
     """
+    if b"\r" in lines:
+        lines = lines.replace(b"\r\n", b"\n")
     if any(odd in lines for odd in _ODD) or lines.startswith(_BYTE_ORDER_MARK) or not _is_utf8(lines):
         return None
     here = np.frombuffer(lines, dtype=np.uint8)

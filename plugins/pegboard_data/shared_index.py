@@ -139,13 +139,18 @@ def _file(digest: str) -> Path:
 
 
 @contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Wait until no other process is inside with the same file; some network file systems let several in."""
-    with path.open("rb") as file:
-        if fcntl is not None:
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)
+def _one_at_a_time(place: Path) -> Iterator[None]:
+    """Wait until no other process is inside with the same file or folder; some network file systems let several in."""
+    if fcntl is None:
         yield
+        return
+    number = os.open(place, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
 
 
 # -- the file ---------------------------------------------------------------------------------------------------------
@@ -162,16 +167,12 @@ def _kept(index: Index, file: Path) -> Index:
     temporary = file.with_suffix(f".{secrets.token_hex(4)}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        _remove_unused(file.parent)
-        with temporary.open("xb") as opened:
-            parts = _parts(index)
-            sizes = len(index.paths), len(parts[2]), len(parts[3])
-            check = _check_of(sizes)
-            for part in parts:
-                check = zlib.crc32(part, check)
-            opened.write(_HEADER.pack(_MAGIC, *sizes, check))
-            opened.writelines(parts)
-        temporary.replace(file)
+        with _one_at_a_time(file.parent):
+            if (found := _opened(file, tell=False)) is not None:  # another process has gathered the same
+                return found
+            _remove_unused(file.parent)
+            _write(index, temporary)
+            temporary.replace(file)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
@@ -182,6 +183,17 @@ def _kept(index: Index, file: Path) -> Index:
         return index
     logger.info("the index of %d images is kept in %s", len(index.paths), file)
     return _opened(file) or index
+
+
+def _write(index: Index, file: Path) -> None:
+    parts = _parts(index)
+    sizes = len(index.paths), len(parts[2]), len(parts[3])
+    check = _check_of(sizes)
+    for part in parts:
+        check = zlib.crc32(part, check)
+    with file.open("xb") as opened:
+        opened.write(_HEADER.pack(_MAGIC, *sizes, check))
+        opened.writelines(parts)
 
 
 def _opened(file: Path, tell: bool = True) -> SharedIndex | None:
