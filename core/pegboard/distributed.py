@@ -309,6 +309,6 @@ def tell_launcher(error: BaseException, environ: Mapping[str, str] = os.environ)
     file = environ.get("TORCHELASTIC_ERROR_FILE")
     if not file:
         return
-    said = "; ".join(error.lines) if isinstance(error, PegboardError) else f"{type(error).__name__}: {error}"
+    said = {"message": f"{type(error).__name__}: {error}", "timestamp": int(time.time())}
     with suppress(OSError):  # it goes without
-        Path(file).write_text(json.dumps({"message": said, "timestamp": int(time.time())}), encoding="utf-8")
+        Path(file).write_text(json.dumps(said), encoding="utf-8")

@@ -75,9 +75,8 @@ def test_a_torchrun_is_known_by_the_folder_that_it_makes() -> None:
 
 def test_torchrun_is_told_what_to_name(tmp_path: Path) -> None:
     file = tmp_path / "error.json"
-    for error, said in [(RuntimeError("too much"), "RuntimeError: too much"), (PegboardError("no a"), "no a")]:
-        tell_launcher(error, {"TORCHELASTIC_ERROR_FILE": str(file)})
-        assert json.loads(file.read_text())["message"] == said
+    tell_launcher(RuntimeError("too much"), {"TORCHELASTIC_ERROR_FILE": str(file)})
+    assert json.loads(file.read_text())["message"] == "RuntimeError: too much"
     tell_launcher(RuntimeError("too much"), {"TORCHELASTIC_ERROR_FILE": ""})
     tell_launcher(RuntimeError("too much"), {"TORCHELASTIC_ERROR_FILE": str(tmp_path / "gone" / "error.json")})
 

@@ -65,7 +65,6 @@ def _execute(command: Command, argv: list[str], prog: str) -> int:
             say(error, file=sys.stderr)
         return 1
     except PegboardError as error:
-        distributed.tell_launcher(error)
         distributed.let_first_speak()
         if arguments.debug:
             raise
