@@ -19,10 +19,10 @@ from pegboard.runner.loop import Runner
 
 
 def look_back(config: Config, state: Mapping[str, Any], folder: Path) -> tuple[list[Shown], Runner]:
-    """Take a run to the end that its checkpoint is of, and let the only hook of its config look.
+    """Let the only hook of a config draw the run as its checkpoint left it.
 
-    The hook passes the points of a run that goes on at its end with a validation, and nothing else: what it draws goes
-    into ``folder/figures``, and whatever else it writes is lost.
+    The hook passes the points of a run that is resumed where it ends, with a validation still to come. What it draws
+    goes into ``folder/figures``; whatever else it writes is lost.
 
     Args:
         config: of the run, with that hook alone.
