@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -30,6 +31,15 @@ def _cache_of_names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PEGBOARD_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Commands let the log be shown; the tests of other modules did not ask for that."""
+    log = logging.getLogger("pegboard")
+    handlers, level, propagate = list(log.handlers), log.level, log.propagate
+    yield
+    log.handlers, log.level, log.propagate = handlers, level, propagate
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ A new command is in these tests as soon as ``pegboard --help`` lists it.
 
 import argparse
 import ctypes
-import logging
 import os
 import shutil
 import sys
@@ -212,17 +211,8 @@ def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     return run
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _log_as_before() -> Iterator[None]:
-    """Commands let the log be shown; the tests after these did not ask for that."""
-    log = logging.getLogger("pegboard")
-    handlers, level, propagate = list(log.handlers), log.level, log.propagate
-    yield
-    log.handlers, log.level, log.propagate = handlers, level, propagate
-
-
 @pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory, _log_as_before: None) -> dict[str, Path]:
+def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Something right for what each argument is called: a config, a run, an image, class folders."""
     folder = tmp_path_factory.mktemp("good")
     (folder / "config.py").write_text(CONFIG)

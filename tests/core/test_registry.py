@@ -120,7 +120,7 @@ def test_a_registered_part_wins_over_the_bridge_and_the_prefix_reaches_the_other
 
 
 @pytest.fixture
-def two_claims() -> None:
+def two_claims(boards: None) -> None:
     for plugin in ("acme", "zenith"):
         with registering(plugin):
             MODELS.add_lazy("Twin", f"{plugin}_parts.net:Twin", summary=f"of {plugin}")
