@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pegboard import Batch, Hook, Loader, PegboardError, PeriodicHook, Runner
+from pegboard import Batch, Hook, Loader, PegboardError, PeriodicHook, Runner, Sampler
 from pegboard.registry import BOARDS
 from pegboard.runner import prepare
 from pegboard.runner.contents import contents
@@ -40,6 +42,19 @@ class Idle(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.used(images.flatten(1))
         return logits
+
+
+class Backwards(Sampler):
+    """A user's own order: from the last sample to the first, and the last once more."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count + 1
+
+    def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
+        return np.array([*reversed(range(self.count)), self.count - 1])
 
 
 class Seen(Hook):
@@ -138,6 +153,7 @@ SAME: dict[str, dict[str, Any]] = {
         "train_for": None,
         "phases": [{"train_for": "1 epochs", "freeze": ["conv*"]}, {"train_for": "1 epochs", "batch_size": 8}],
     },
+    "sampler": {**UNEVEN, "train": _loader(21, 5, sampler={"type": "Backwards", "count": 21})},
     "mixed": {**UNEVEN, "train": _loader(21, 5, shuffle=True, also=[{"type": "MixUp"}])},
     "lbfgs": {**UNEVEN, "optimizer": {"type": "LBFGS", "lr": 0.1, "max_iter": 3}},
     "bf16": {**UNEVEN, "precision": "bf16"},
@@ -154,6 +170,7 @@ def _hang_up() -> None:
     runs.hang_up()
     for part in (Double, Idle):
         BOARDS["models"].register(part, supplied=("num_classes",))
+    BOARDS["samplers"].register(Backwards)
     for hook in (Seen, Pixels, Stop, Late):
         BOARDS["hooks"].register(hook)
 
@@ -334,7 +351,7 @@ def _resumed(folder: Path, came_from: Path, world: int) -> tuple[dict[str, Tenso
     return runs.newest(folder)["model"], runs.records(folder)
 
 
-@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 3)])
 def test_a_checkpoint_resumes_on_another_number_of_ranks(
     trained: dict[int, Path], tmp_path: Path, before: int, after: int
 ) -> None:
