@@ -248,7 +248,7 @@ def _bars(axes: "Axes", row: Row, classes: Sequence[str]) -> None:
     axes.set_yticks(places, names, fontsize=9.5, color=INK, fontfamily=families(), parse_math=False)
     for place, share in zip(places, shares, strict=True):
         axes.text(share + 2, place, percent(share), va="center", fontsize=9, color=INK)
-    axes.set_xlim(0, 125)  # room for the figure beside a full bar
+    axes.set_xlim(0, 142)  # room for "100.0 %" beside a full bar
     axes.set_ylim(4.6, -0.6)  # the likeliest on top; the same height of bar where there are fewer than five
     axes.set_xticks([])
     axes.tick_params(axis="y", length=0)

@@ -64,6 +64,12 @@ def test_gradients_lie_around_grey(channels: int) -> None:
     assert picture[0, 0].tolist() == [255] * 3 and picture[1, 1].tolist() == [0] * 3
 
 
+def test_the_figure_of_a_certain_class_is_within_the_sheet() -> None:
+    pixels = sheet([Row(IMAGE, IMAGE, IMAGE, "image", 0, [1.0, 0.0], "", 0)], ["a", "b"], "Grad-CAM")
+    assert (pixels[:, -3:] == 255).all()
+    assert (pixels[:, -60:] < 255).any()  # it ends there
+
+
 @pytest.mark.parametrize("count", [1, 3, 12])
 def test_a_sheet_of_any_number_of_classes_and_any_names(tmp_path: Path, count: int) -> None:
     classes = ["$x_1$", "<script>", "日本", "a very long name of a class, indeed " * 3, *map(str, range(8))][:count]
