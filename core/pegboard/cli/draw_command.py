@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     if folder.exists() and not folder.is_dir():
         raise PegboardError(f"--out {folder} is a file; expected a folder, which need not exist")
     _only(saved.config, arguments.hook, arguments.settings)
+    saved.check("val")
     from pegboard.runner.look_back import look_back
 
     shown, looked_at = look_back(saved.config, saved.state, folder)

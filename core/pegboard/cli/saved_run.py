@@ -65,6 +65,21 @@ class SavedRun(NamedTuple):
         device = [f"device={arguments.device!r}"] if arguments.device else []
         return cls.open(opened.named(Path(arguments.path), arguments.checkpoint), arguments.cfg_options + device)
 
+    def check(self, split: Split) -> None:
+        """Refuse what cannot be evaluated on a split of its data.
+
+        Raises:
+            DataError: it has no such data. ConfigError: a part is not installed, or an argument is wrong.
+        """
+        values = self.config.values
+        if values.get(split) is None:
+            there = [name for name in ("train", "val", "test") if values.get(name) is not None]
+            raise DataError(f"{self.folder} has no {split!r} data; it has {' and '.join(there)}")
+        if problems := check(self.config, "test", split):
+            if used := self.state["config"].get("plugins"):
+                problems.append(Problem(f"the run used plugins; repeat them: --plugins {' '.join(used)}", "plugins"))
+            raise ConfigError(problems)
+
     def tested(
         self, split: Split = "val", hooks: "Mapping[str, Hook] | None" = None
     ) -> "tuple[Runner, dict[str, float]]":
@@ -79,14 +94,7 @@ class SavedRun(NamedTuple):
         Raises:
             PegboardError: it has no such data, or a part is not installed.
         """
-        values = self.config.values
-        if values.get(split) is None:
-            there = [name for name in ("train", "val", "test") if values.get(name) is not None]
-            raise DataError(f"{self.folder} has no {split!r} data; it has {' and '.join(there)}")
-        if problems := check(self.config, "test", split):
-            if used := self.state["config"].get("plugins"):
-                problems.append(Problem(f"the run used plugins; repeat them: --plugins {' '.join(used)}", "plugins"))
-            raise ConfigError(problems)
+        self.check(split)
         from pegboard.runner import Runner
 
         run = Runner(self.config)

@@ -25,7 +25,7 @@ def look_back(config: Config, state: Mapping[str, Any], folder: Path) -> tuple[l
     goes into ``folder/figures``; whatever else it writes is lost.
 
     Args:
-        config: of the run, with that hook alone.
+        config: of the run, with that hook alone; without problems.
         state: the checkpoint.
         folder: where ``figures/`` is to be.
 
@@ -33,12 +33,11 @@ def look_back(config: Config, state: Mapping[str, Any], folder: Path) -> tuple[l
         what it has drawn, and the run, whose ``pending`` holds what it has logged.
 
     Raises:
-        ConfigError: the hook's arguments are wrong, or the run has no validation data.
+        ConfigError: what is called a hook is none.
         PegboardError: the hook cannot draw this run.
     """
     [(name, part)] = config.values["hooks"].items()
     run = Runner(config)
-    run.check("test", "val")
     prepare.testing(run, "val", state)
     run.val_loader = run.builder.loader("val")
     prepare.refuse_other_data(run.val_loader, "val", state)

@@ -123,7 +123,7 @@ def test_only_its_pictures_and_their_tables_get_into_the_run_folder(drawn: Path,
         (["Tells"], "Tells draws nothing itself; expected a hook that calls run.show, e.g. ConfusionMatrix"),
         (["Progress"], "Progress draws nothing itself; expected a hook that calls run.show, e.g. ConfusionMatrix"),
         (["Heat", "--out", "FILE"], "--out FILE is a file; expected a folder, which need not exist"),
-        (["Heat", "--cfg-options", "val=None"], "there is no 'val': the validation data"),
+        (["Heat", "--cfg-options", "val=None"], "run has no 'val' data; it has train"),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )
@@ -143,3 +143,11 @@ def test_debug_shows_where_a_hook_fails(drawn: Path, here: Here) -> None:
     with pytest.raises(PegboardError, match="KeyError") as raised:
         here("draw", drawn, "Fails", "--debug")
     assert isinstance(raised.value.__cause__, KeyError)
+
+
+def test_a_hook_of_a_plugin_that_is_not_loaded(drawn: Path, here: Here) -> None:
+    """The run itself used it, and its checkpoint loads no plugin."""
+    runs.train(drawn.parent / "other", plugins=["json"])  # any module
+    done = here("draw", drawn.parent / "other", "Mirrored")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("the run used plugins; repeat them: --plugins json")
